@@ -1,0 +1,1 @@
+"""The diagonal-covariance Gaussian mixture: parameters, statistics, estimation, adaptation, scoring."""

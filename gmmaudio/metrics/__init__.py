@@ -1,0 +1,1 @@
+"""Measures of decisions, in the conventions of their field."""
