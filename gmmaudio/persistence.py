@@ -36,6 +36,7 @@ _HEADER = "header.json"
 _MAX_HEADER_BYTES = 16 * 2**20
 _NUMBER_KINDS = "biuf"
 _KINDS = {
+    "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",
     "gmm_params": "gmmaudio.gmm.parameters:GmmParams",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",

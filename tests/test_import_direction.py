@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "plotting": BASE | {"metrics"},
     "audio": BASE,
     "persistence": BASE,
-    "features": BASE | {"audio"},
+    "features": BASE | {"audio", "persistence"},
     "gmm": BASE | {"em", "persistence"},
     "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
     "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
