@@ -1,1 +1,48 @@
-"""The diagonal-covariance Gaussian mixture: parameters, statistics, estimation, adaptation, scoring."""
+"""The diagonal-covariance Gaussian mixture: parameters, statistics, estimation, adaptation, scoring.
+
+Names are imported when they are first used: only `GMM` needs scikit-learn, which is slow to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gmmaudio.gmm.density import component_log_densities as component_log_densities
+    from gmmaudio.gmm.density import frame_log_likelihoods as frame_log_likelihoods
+    from gmmaudio.gmm.density import most_likely_components as most_likely_components
+    from gmmaudio.gmm.density import responsibilities as responsibilities
+    from gmmaudio.gmm.estimation import estimate_map as estimate_map
+    from gmmaudio.gmm.estimation import estimate_ml as estimate_ml
+    from gmmaudio.gmm.estimator import GMM as GMM
+    from gmmaudio.gmm.parameters import GmmParams as GmmParams
+    from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
+    from gmmaudio.gmm.scoring import log_likelihood_ratio as log_likelihood_ratio
+    from gmmaudio.gmm.statistics import GmmStats as GmmStats
+    from gmmaudio.gmm.statistics import accumulate_stats as accumulate_stats
+
+_MODULE_OF = {
+    "GMM": "estimator",
+    "GmmParams": "parameters",
+    "GmmStats": "statistics",
+    "accumulate_stats": "statistics",
+    "component_log_densities": "density",
+    "estimate_map": "estimation",
+    "estimate_ml": "estimation",
+    "frame_log_likelihood_ratios": "scoring",
+    "frame_log_likelihoods": "density",
+    "log_likelihood_ratio": "scoring",
+    "most_likely_components": "density",
+    "responsibilities": "density",
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

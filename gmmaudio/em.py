@@ -1,0 +1,151 @@
+"""The one expectation-maximisation loop, for mixtures, hidden Markov models and whatever comes.
+
+Conventions. Log-likelihoods are natural logs. `history[i]` is the mean log-likelihood per frame of the parameters that
+*entered* iteration i + 1; the parameters that are returned are one update further than its last entry, so they are at
+least as likely wherever the update is an ascent. `len(history) == n_iter` always.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
+
+
+class Statistics(Protocol):
+    """What the loop needs to know of sufficient statistics."""
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of all frames under the parameters that produced the statistics."""
+
+    @property
+    def n_frames(self) -> float:
+        """Number of frames, or the sum of their weights."""
+
+
+ParamsT = TypeVar("ParamsT")
+StatsT = TypeVar("StatsT", bound=Statistics)
+
+ROUNDING = 5e-4
+RELATIVE_ROUNDING = 1e-5
+"""A fall smaller than `ROUNDING` nats per frame plus this fraction of the log-likelihood is rounding: densities in
+single precision err by up to 2.4e-4 per frame, of either sign."""
+
+
+@dataclass(frozen=True)
+class EmResult(Generic[ParamsT]):
+    """What a run of EM leaves.
+
+    Attributes
+    ----------
+    params : object
+        Parameters after `n_iter` updates.
+    history : tuple of float
+        Mean log-likelihood per frame of the parameters that entered each iteration.
+    n_iter : int
+        Number of updates made.
+    converged : bool
+        Whether the change fell below the tolerance; False when the iteration limit ended the run.
+    """
+
+    params: ParamsT
+    history: tuple[float, ...]
+    n_iter: int
+    converged: bool
+
+
+def run_em(
+    params: ParamsT,
+    accumulate: Callable[[ParamsT], StatsT],
+    estimate: Callable[[StatsT], ParamsT],
+    *,
+    max_iter: int,
+    tol: float,
+    may_fall: Callable[[ParamsT, StatsT], bool] | None = None,
+    callback: Callable[[int, ParamsT, float], None] | None = None,
+) -> EmResult[ParamsT]:
+    """Alternate E-step and M-step until the mean log-likelihood per frame changes by less than a tolerance.
+
+    Dempster, Laird & Rubin 1977: an exact M-step never lowers the likelihood, so a fall beyond rounding is reported
+    with a `GmmAudioWarning` and never counts as convergence.
+
+    Parameters
+    ----------
+    params : object
+        Where to start.
+    accumulate : callable
+        E-step: parameters to statistics, which carry `log_likelihood` and `n_frames`.
+    estimate : callable
+        M-step: statistics to parameters.
+    max_iter : int
+        Largest number of updates, at least 1.
+    tol : float
+        Smallest change, in nats per frame, that keeps the loop going. 0.0 runs all `max_iter` iterations.
+    may_fall : callable, optional
+        Given the parameters that entered an iteration and their statistics, says whether the update from these
+        statistics is not an ascent by design (a repair of dead components, a prior); no warning follows then.
+    callback : callable, optional
+        Called in each iteration with its number (from 1), the parameters that entered it, and their mean
+        log-likelihood per frame: for progress bars and checkpoints. An exception raised by it ends the run.
+
+    Returns
+    -------
+    EmResult
+
+    Raises
+    ------
+    ParameterError
+        If `max_iter` or `tol` cannot be used, or there are no frames.
+    GmmAudioError
+        If the log-likelihood is NaN or infinite.
+    """
+    _check_limits(max_iter, tol)
+    history: list[float] = []
+    fall_expected = False
+    converged = False
+    while len(history) < max_iter and not converged:
+        stats = accumulate(params)
+        history.append(_mean_log_likelihood(stats))
+        if callback is not None:
+            callback(len(history), params, history[-1])
+        if len(history) > 1:
+            fell = not fall_expected and _warn_of_fall(history)
+            converged = not fell and abs(history[-1] - history[-2]) < tol
+        fall_expected = may_fall is not None and may_fall(params, stats)
+        params = estimate(stats)
+    return EmResult(params, tuple(history), len(history), converged)
+
+
+def _check_limits(max_iter: int, tol: float) -> None:
+    """Raise if the loop could not run or would never end as asked."""
+    if max_iter < 1:
+        raise ParameterError(f"max_iter is {max_iter} but at least 1 iteration is needed")
+    if not tol >= 0:
+        raise ParameterError(f"tol is {tol} but must be 0 (run all iterations) or positive")
+
+
+def _mean_log_likelihood(stats: Statistics) -> float:
+    """Return the log-likelihood per frame of the parameters that produced the statistics."""
+    if not stats.n_frames > 0:
+        raise ParameterError("there are no frames (or all their weights are 0); EM needs at least one")
+    mean = stats.log_likelihood / stats.n_frames
+    if not math.isfinite(mean):
+        raise GmmAudioError(f"the mean log-likelihood is {mean}; check the frames for extreme values, or scale them")
+    return mean
+
+
+def _warn_of_fall(history: list[float]) -> bool:
+    """Warn if the last entry is lower than the one before by more than rounding, and say whether it is."""
+    fall = history[-2] - history[-1]
+    fell = fall > ROUNDING + RELATIVE_ROUNDING * abs(history[-2])
+    if fell:
+        warnings.warn(
+            f"the mean log-likelihood fell by {fall:.3g} in iteration {len(history) - 1}, which EM never does; "
+            "if precision is 'single', try 'double', or raise the variance floor",
+            GmmAudioWarning,
+            stacklevel=3,
+        )
+    return fell

@@ -1,0 +1,207 @@
+"""Densities of frames under a Gaussian mixture: tiled, and the same bits however the frames are cut.
+
+Conventions. Natural logs. `precision="single"` standardises the frames in float64 and then works in float32; it
+silently takes float64 for a model that float32 could not bear (`GmmParams.bears_single`). `precision="double"` is
+float64 throughout. Results are float64 in both. No array of shape (n_frames, n_components) exists unless it is what
+the caller asked for. A log-likelihood saturates, instead of overflowing, for frames more than `SATURATION` mixture
+standard deviations away.
+
+Bits. The last bits of a matrix product depend on its shape, and with some BLAS kernels (OpenBLAS for Haswell and Zen)
+even on the *place* of a row in it. Inside this module frames are therefore columns, and every product is made of
+blocks of `BLOCK_FRAMES` of them, the last one padded: that is one vector of the narrowest kernels, where no place
+differs from another. A frame so has the same log-likelihood alone, in a chunk and in a batch.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio.errors import ParameterError
+from gmmaudio.gmm._blas import one_blas_thread
+from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.validation import check_frames
+
+Precision = Literal["single", "double"]
+
+BLOCK_FRAMES = 16
+"""Frames of one matrix product; wider blocks are not handled evenly by every BLAS kernel (measured)."""
+
+TILE_FRAMES = 512
+"""Frames worked on at once, so that a tile of densities stays in the second-level cache."""
+
+SATURATION = 1e15
+"""Standardised features are cut here; their squares times any precision that is allowed fit into float32."""
+
+LOG_NEGLIGIBLE = -50.0
+"""In float32, components this far (in nats) below the best of a frame are raised to here, a share of 2e-22: smaller
+exponentials are denormal numbers or become so in products, which makes the statistics twenty times slower."""
+
+
+class Tile(NamedTuple):
+    """Consecutive frames, as columns, with their log-densities; overwritten by the next tile.
+
+    Attributes
+    ----------
+    rows : slice
+        Which frames; the first `rows.stop − rows.start` columns of the arrays are theirs, the rest is padding.
+    design : array, shape (2 n_features + 1, n_padded)
+        Columns ``[z, z², 1]`` of the standardised frames; the padding has z = 0.
+    log_densities : array, shape (n_components, n_padded)
+        Log of weight times density, without the constant `GmmParams.log_unit_volume`.
+    """
+
+    rows: slice
+    design: FloatArray
+    log_densities: FloatArray
+
+
+def density_tiles(params: GmmParams, frames: FloatArray, *, precision: Precision) -> Iterator[Tile]:
+    """Yield the log-densities of all components, tile by tile: the only place where a density is computed.
+
+    ``log w_k N(x; μ_k, σ_k²)`` as one matrix product per block (see `GmmParams.density_matrix`).
+    `frames` has been through `check_frames`.
+    """
+    matrix = density_matrix(params, precision)
+    n_columns = min(TILE_FRAMES, _whole_blocks(len(frames)))
+    design = np.empty((matrix.shape[1], n_columns), matrix.dtype)
+    log_densities = np.empty((params.n_components, n_columns), matrix.dtype)
+    for start in range(0, len(frames), TILE_FRAMES):
+        rows = slice(start, min(start + TILE_FRAMES, len(frames)))
+        n_padded = _whole_blocks(rows.stop - rows.start)
+        tile = Tile(rows, design[:, :n_padded], log_densities[:, :n_padded])
+        fill_design(params, frames[rows], tile.design)
+        np.matmul(matrix, _blocks(tile.design), out=_blocks(tile.log_densities))
+        yield tile
+
+
+def density_matrix(params: GmmParams, precision: Precision) -> FloatArray:
+    """Return the coefficients in the precision that is asked for, or in float64 where float32 would not do."""
+    if precision not in ("single", "double"):
+        raise ParameterError(f"precision is {precision!r} but must be 'single' or 'double'")
+    if precision == "single" and params.bears_single:
+        return params.density_matrix_single
+    return params.density_matrix
+
+
+def fill_design(params: GmmParams, frames: FloatArray, design: FloatArray) -> None:
+    """Write the columns ``[z, z², 1]``; z = (x − center) / scale is computed in float64 and 0 in the padding."""
+    n_frames, n_features = frames.shape
+    standardized = (frames - params.center) / params.scale
+    np.clip(standardized, -SATURATION, SATURATION, out=standardized)
+    design[:n_features, :n_frames] = standardized.T
+    design[:n_features, n_frames:] = 0.0
+    np.square(design[:n_features], out=design[n_features:-1])
+    design[-1] = 1.0
+
+
+def exponentiate(log_densities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Replace each column by its exponentials relative to the column's maximum; return the maxima and the sums."""
+    maxima = log_densities.max(axis=0)
+    np.subtract(log_densities, maxima, out=log_densities)
+    if log_densities.dtype == np.float32:
+        np.maximum(log_densities, LOG_NEGLIGIBLE, out=log_densities)
+    np.exp(log_densities, out=log_densities)
+    return maxima, log_densities.sum(axis=0)
+
+
+def log_sum_exp(maxima: FloatArray, sums: FloatArray) -> Float64Array:
+    """Return ``log Σ exp`` of the columns from what `exponentiate` returned, in float64."""
+    return np.asarray(maxima.astype(np.float64) + np.log(sums.astype(np.float64)))
+
+
+@one_blas_thread
+def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single") -> Float64Array:
+    """Return the log-likelihood of each frame, ``log Σ_k w_k N(x; μ_k, σ_k²)``.
+
+    Parameters
+    ----------
+    params : GmmParams
+    frames : array-like, shape (n_frames, n_features)
+    precision : {"single", "double"}
+
+    Returns
+    -------
+    array, shape (n_frames,)
+        A frame has the same bits however the frames are cut into calls.
+
+    Raises
+    ------
+    ParameterError
+        If the frames do not fit the model or are not finite, or the precision is unknown.
+
+    Examples
+    --------
+    >>> params = GmmParams(weights=[1.0], means=[[0.0, 0.0]], variances=[[1.0, 1.0]])
+    >>> frame_log_likelihoods(params, [[0.0, 0.0], [3.0, 4.0]]).round(3)
+    array([ -1.838, -14.338])
+    """
+    frames = check_frames(frames, n_features=params.n_features)
+    log_likelihoods = np.empty(len(frames))
+    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+        in_tile = log_sum_exp(*exponentiate(log_densities)) + params.log_unit_volume
+        log_likelihoods[rows] = in_tile[: rows.stop - rows.start]
+    return log_likelihoods
+
+
+@one_blas_thread
+def component_log_densities(
+    params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single"
+) -> Float64Array:
+    """Return the log of weight times density of each component, ``log w_k N(x; μ_k, σ_k²)``.
+
+    Parameters, errors and bits as in `frame_log_likelihoods`; the result has shape (n_frames, n_components).
+    """
+    frames = check_frames(frames, n_features=params.n_features)
+    all_densities = np.empty((len(frames), params.n_components))
+    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+        all_densities[rows] = log_densities[:, : rows.stop - rows.start].T
+    all_densities += params.log_unit_volume
+    return all_densities
+
+
+@one_blas_thread
+def responsibilities(params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single") -> Float64Array:
+    """Return the posterior probability of each component for each frame; rows sum to 1.
+
+    Parameters, errors and bits as in `frame_log_likelihoods`; the result has shape (n_frames, n_components).
+    """
+    frames = check_frames(frames, n_features=params.n_features)
+    posteriors = np.empty((len(frames), params.n_components))
+    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+        exponentiate(log_densities)
+        in_tile = log_densities.astype(np.float64)
+        in_tile /= in_tile.sum(axis=0)
+        posteriors[rows] = in_tile[:, : rows.stop - rows.start].T
+    return posteriors
+
+
+@one_blas_thread
+def most_likely_components(params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single") -> IntArray:
+    """Return the component with the greatest posterior probability for each frame, shape (n_frames,).
+
+    Parameters, errors and bits as in `frame_log_likelihoods`.
+    """
+    frames = check_frames(frames, n_features=params.n_features)
+    components = np.empty(len(frames), dtype=np.intp)
+    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+        components[rows] = log_densities[:, : rows.stop - rows.start].argmax(axis=0)
+    return components
+
+
+def _whole_blocks(n_frames: int) -> int:
+    """Return the number of columns after padding to whole blocks."""
+    return -(-n_frames // BLOCK_FRAMES) * BLOCK_FRAMES
+
+
+def _blocks(columns: FloatArray) -> FloatArray:
+    """Return a view of shape (n_blocks, n_rows, BLOCK_FRAMES)."""
+    n_rows, n_columns = columns.shape
+    row_stride, column_stride = columns.strides
+    return np.lib.stride_tricks.as_strided(
+        columns,
+        shape=(n_columns // BLOCK_FRAMES, n_rows, BLOCK_FRAMES),
+        strides=(BLOCK_FRAMES * column_stride, row_stride, column_stride),
+    )

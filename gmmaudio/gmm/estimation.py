@@ -1,0 +1,227 @@
+"""From statistics to parameters: maximum likelihood, and maximum a posteriori adaptation of a background model.
+
+Conventions. Frames never appear here. A variance floor is absolute, in squared units of the features; `GMM` makes it a
+fraction of the global variance. MAP is the method of Reynolds, Quatieri & Dunn 2000 ("Speaker verification using
+adapted Gaussian mixture models", Digital Signal Processing 10), by default of the means only with r = 16.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from gmmaudio._typing import Float64Array
+from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.statistics import GmmStats
+from gmmaudio.validation import read_only_array
+
+MIN_OCCUPANCY = 1e-3
+"""A component with fewer frames is dead. Low on purpose: components that share one frame are not repaired for ever."""
+
+SPLIT_DISTANCE = 0.5
+"""How far the halves of a split component move from its mean, in its standard deviations."""
+
+
+def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy: float = MIN_OCCUPANCY) -> GmmParams:
+    """Return the parameters of maximum likelihood (the M-step).
+
+    ``w_k = N_k / Σ N``, ``μ_k = F_k / N_k``, ``σ_k² = max(S_k / N_k − μ_k², floor)`` (Reynolds & Rose 1995, eq. 8–10).
+    The variance is that about the *new* mean. A dead component takes over one half of the heaviest one.
+
+    Parameters
+    ----------
+    stats : GmmStats
+    variance_floor : array-like, shape (n_features,) or scalar
+        Smallest variance, positive.
+    min_occupancy : float
+        A component with fewer frames than this is dead.
+
+    Returns
+    -------
+    GmmParams
+
+    Raises
+    ------
+    ParameterError
+        If there are no frames in the statistics or the floor is not positive.
+
+    Examples
+    --------
+    >>> from gmmaudio.gmm.statistics import accumulate_stats
+    >>> start = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+    >>> params = estimate_ml(accumulate_stats(start, [[1.0], [3.0]]), variance_floor=0.01)
+    >>> params.means, params.variances
+    (array([[2.]]), array([[1.]]))
+    """
+    floor = _check_variance_floor(variance_floor, len(stats.center))
+    total = stats.zeroth.sum()
+    if not total > 0:
+        raise ParameterError("the statistics hold no frames; accumulate at least one with a positive weight")
+    weights = stats.zeroth / total
+    offsets, variances = _moments_about_means(stats)
+    dead = dead_components(stats, min_occupancy)
+    if dead.any():
+        _replace_dead(
+            np.flatnonzero(dead), weights, offsets, variances, spread=np.maximum(global_moments(stats)[1], floor)
+        )
+    return GmmParams(weights / weights.sum(), stats.center + offsets, np.maximum(variances, floor))
+
+
+def global_moments(stats: GmmStats) -> tuple[Float64Array, Float64Array]:
+    """Return the mean and the variance of all frames together, each of shape (n_features,)."""
+    total = stats.zeroth.sum()
+    offset = stats.first.sum(axis=0) / total
+    return stats.center + offset, stats.second.sum(axis=0) / total - np.square(offset)
+
+
+def absolute_variance_floor(mean: Float64Array, variance: Float64Array, *, fraction: float) -> Float64Array:
+    """Return a variance floor that is a fraction of the global variance of each feature, shape (n_features,).
+
+    A feature whose global variance is no more than the rounding of its mean is constant and counts as having unit
+    variance, which is scikit-learn's convention for a scale of zero.
+    """
+    rounding = np.square(10.0 * np.finfo(np.float64).eps * np.abs(mean))
+    return np.asarray(fraction * np.where(variance > rounding, variance, 1.0))
+
+
+def dead_components(stats: GmmStats, min_occupancy: float = MIN_OCCUPANCY) -> npt.NDArray[np.bool_]:
+    """Return which components `estimate_ml` will repair, shape (n_components,); the heaviest is never one."""
+    dead = stats.zeroth < min_occupancy
+    dead[stats.zeroth.argmax()] = False
+    return dead
+
+
+def estimate_map(
+    stats: GmmStats,
+    prior: GmmParams,
+    *,
+    relevance_factor: float = 16.0,
+    update_weights: bool = False,
+    update_means: bool = True,
+    update_variances: bool = False,
+) -> GmmParams:
+    """Return the prior model adapted to the statistics (Reynolds, Quatieri & Dunn 2000, eq. 11–13).
+
+    With adaptation weights ``α_k = N_k / (N_k + r)``::
+
+        ŵ_k  = [α_k N_k / T + (1 − α_k) w_k] γ        (11; γ makes the sum 1)
+        μ̂_k  = α_k E_k[x] + (1 − α_k) μ_k             (12)
+        σ̂_k² = α_k E_k[x²] + (1 − α_k) (σ_k² + μ_k²) − μ̂_k²   (13)
+
+    Equations 12 and 13 are the maximum-likelihood estimate from the statistics plus r pseudo-frames of each prior
+    component, and are computed so. A component without data stays exactly as it is. Where the variances are updated
+    but the means are not, eq. 13 becomes the second moment about the mean that is kept.
+
+    One call with statistics under the prior is the one-shot adaptation of the paper; `run_em` with this function as
+    its M-step iterates it.
+
+    Parameters
+    ----------
+    stats : GmmStats
+        Of the new data, usually under `prior`.
+    prior : GmmParams
+        The background model.
+    relevance_factor : float
+        Number r of pseudo-frames: the occupancy at which data and prior count equally. Positive.
+    update_weights, update_means, update_variances : bool
+        What to adapt; the paper found means alone to be best for speakers.
+
+    Raises
+    ------
+    ParameterError
+        If the relevance factor is not positive and finite, or the shapes differ.
+
+    Examples
+    --------
+    >>> from gmmaudio.gmm.statistics import accumulate_stats
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+    >>> estimate_map(accumulate_stats(ubm, [[1.0]] * 16), ubm).means
+    array([[0.5]])
+    """
+    if not 0 < relevance_factor < np.inf:
+        raise ParameterError(f"relevance_factor is {relevance_factor} but must be positive and finite; 16 is usual")
+    if stats.first.shape != prior.means.shape:
+        raise ParameterError(
+            f"the statistics have shape {stats.first.shape} but the prior {prior.means.shape}; "
+            "accumulate them with the prior or a model adapted from it"
+        )
+    pseudo_frames = np.full(prior.n_components, relevance_factor)
+    offsets, variances = _moments_about_means(
+        stats + GmmStats.expected(prior, pseudo_frames, center=stats.center),
+        offsets=None if update_means else prior.means - stats.center,
+    )
+    adaptation_weight = stats.zeroth / (stats.zeroth + relevance_factor)
+    seen = (stats.zeroth > 0)[:, np.newaxis]
+    # Eq. 13 is never below (1 − α) σ²; the bound keeps rounding from making it so.
+    variances = np.maximum(variances, (1.0 - adaptation_weight)[:, np.newaxis] * prior.variances)
+    return GmmParams(
+        _adapted_weights(stats, prior, adaptation_weight) if update_weights else prior.weights,
+        np.where(seen, stats.center + offsets, prior.means) if update_means else prior.means,
+        np.where(seen, variances, prior.variances) if update_variances else prior.variances,
+    )
+
+
+def split_heaviest(params: GmmParams, n_new: int, *, spread: Float64Array) -> GmmParams:
+    """Return a model with `n_new` more components, each made by splitting the heaviest of those there are.
+
+    The halves lie on both sides of the mean, along the feature in which the component is widest relative to `spread`,
+    the variance of the data, shape (n_features,). Mean and variance of the pair are those of the component.
+    """
+    weights, means, variances = (
+        np.concatenate([array, np.zeros((n_new, *array.shape[1:]))])
+        for array in (params.weights, params.means, params.variances)
+    )
+    _replace_dead(np.arange(params.n_components, len(weights)), weights, means, variances, spread=spread)
+    return GmmParams(weights, means, variances)
+
+
+def _moments_about_means(stats: GmmStats, offsets: Float64Array | None = None) -> tuple[Float64Array, Float64Array]:
+    """Return the means as offsets from the center, and the variances about them or about the given offsets."""
+    counts = np.where(stats.zeroth > 0, stats.zeroth, 1.0)[:, np.newaxis]
+    averages = stats.first / counts
+    means = averages if offsets is None else offsets
+    return means.copy(), stats.second / counts - means * (2.0 * averages - means)
+
+
+def _replace_dead(
+    dead: npt.NDArray[np.intp],
+    weights: Float64Array,
+    means: Float64Array,
+    variances: Float64Array,
+    *,
+    spread: Float64Array,
+) -> None:
+    """Overwrite each dead component by one half of the heaviest; `spread` says what is wide in each feature."""
+    for component in dead:
+        heaviest = weights.argmax()
+        widths = variances[heaviest] / spread
+        # The first that is as wide as the widest to three digits: rounding must not choose among equals.
+        widest = (widths >= 0.999 * widths.max()).argmax()
+        shift = SPLIT_DISTANCE * np.sqrt(max(variances[heaviest, widest], 0.0))
+        weights[heaviest] /= 2.0
+        # Var = E[var] + var of the two means: taking shift² off keeps the variance of the pair, and the next split of
+        # either half does not land where another component already is.
+        variances[heaviest, widest] -= shift**2
+        for array in (weights, means, variances):
+            array[component] = array[heaviest]
+        means[heaviest, widest] -= shift
+        means[component, widest] += shift
+
+
+def _adapted_weights(stats: GmmStats, prior: GmmParams, adaptation_weight: Float64Array) -> Float64Array:
+    """Return the weights of eq. 11; those of the prior when there is no data."""
+    total = stats.zeroth.sum()
+    if total == 0:
+        return prior.weights
+    mixed = adaptation_weight * stats.zeroth / total + (1.0 - adaptation_weight) * prior.weights
+    return np.asarray(mixed / mixed.sum())
+
+
+def _check_variance_floor(variance_floor: npt.ArrayLike, n_features: int) -> Float64Array:
+    """Return the floor as a positive array, one value per feature."""
+    array = np.asarray(variance_floor)
+    floor = read_only_array(
+        np.broadcast_to(array, (n_features,)) if array.ndim == 0 else array, name="variance_floor", shape=(n_features,)
+    )
+    if not (floor > 0).all():
+        raise ParameterError(f"variance_floor must be positive; the smallest value is {floor.min()}")
+    return floor

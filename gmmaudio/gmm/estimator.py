@@ -1,0 +1,320 @@
+"""`GMM`: the Gaussian mixture with the manners of a scikit-learn estimator; all mathematics is in the other modules."""
+
+import warnings
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio.em import run_em
+from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.density import Precision, frame_log_likelihoods, most_likely_components, responsibilities
+from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_ml, global_moments
+from gmmaudio.gmm.initialization import Initialization, initial_params, single_gaussian
+from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.validation import check_frame_weights, check_frames
+
+
+class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Mixture of Gaussians with diagonal covariances, trained by expectation-maximisation.
+
+    Parameters
+    ----------
+    n_components : int
+        Number of components; may exceed the number of distinct frames.
+    covariance_type : "diag"
+        Shape of the covariances; "diag" is the only one so far.
+    max_iter : int
+        Largest number of EM iterations.
+    tol : float
+        EM ends when the mean log-likelihood per frame changes by less than this, in nats. 0.0 runs all iterations.
+        Below 1e-4, single precision may not be fine enough to end by itself.
+    variance_floor : float
+        Smallest variance of a component, as a fraction of the global variance of that feature. A feature that is
+        constant in the training data counts as having unit variance (as in scikit-learn's `StandardScaler`).
+    init : {"kmeans++", "split", "random"}
+        How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
+    weights_init : array-like, shape (n_components,), optional
+    means_init, covariances_init : array-like, shape (n_components, n_features), optional
+        Where EM starts instead; with all three given, nothing else is done to initialise.
+    precision : {"single", "double"}
+        Arithmetic of densities; sums of statistics are float64 in both.
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    params_ : GmmParams
+        The model as a value, for the functions of `gmmaudio.gmm`.
+    weights_, means_, covariances_ : array
+        The same arrays, in the shapes of scikit-learn's `GaussianMixture`.
+    history_ : tuple of float
+        Mean log-likelihood per frame of the parameters that entered each iteration; `params_` is one update further.
+    n_iter_ : int
+        Number of iterations, or of calls to `partial_fit`.
+    converged_ : bool
+        False at the iteration limit.
+    variance_floor_ : array, shape (n_features,)
+        Smallest variance that `fit` allowed, in squared units of the features.
+    n_frames_seen_ : float
+        Frames that `params_` stands for, in sum of weights; `partial_fit` counts on from here.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(-3, 1, (500, 2)), rng.normal(3, 1, (500, 2))])
+    >>> gmm = GMM(2, random_state=0).fit(X)
+    >>> np.sort(gmm.means_[:, 0]).round()
+    array([-3.,  3.])
+    >>> gmm.converged_
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "diag",
+        max_iter: int = 100,
+        tol: float = 1e-3,
+        variance_floor: float = 1e-3,
+        init: Initialization = "kmeans++",
+        weights_init: npt.ArrayLike | None = None,
+        means_init: npt.ArrayLike | None = None,
+        covariances_init: npt.ArrayLike | None = None,
+        precision: Precision = "single",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.max_iter = max_iter
+        self.tol = tol
+        self.variance_floor = variance_floor
+        self.init = init
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.covariances_init = covariances_init
+        self.precision = precision
+        self.random_state = random_state
+
+    @classmethod
+    def from_params(cls, params: GmmParams, *, precision: Precision = "single") -> Self:
+        """Return an estimator that scores with known parameters, as if it had been fitted.
+
+        Examples
+        --------
+        >>> params = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+        >>> round(GMM.from_params(params).score([[0.0]]), 4)
+        -0.9189
+        """
+        gmm = cls(params.n_components, precision=precision)
+        gmm.n_features_in_ = params.n_features
+        gmm._publish(params, history=(), converged=False, n_frames_seen=0.0)
+        return gmm
+
+    @property
+    def weights_(self) -> Float64Array:
+        """Component probabilities, shape (n_components,)."""
+        return self._fitted_params().weights
+
+    @property
+    def means_(self) -> Float64Array:
+        """Component means, shape (n_components, n_features)."""
+        return self._fitted_params().means
+
+    @property
+    def covariances_(self) -> Float64Array:
+        """Component variances, shape (n_components, n_features)."""
+        return self._fitted_params().variances
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: object = None,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        callback: Callable[[int, GmmParams, float], None] | None = None,
+    ) -> Self:
+        """Train on frames.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_frames, n_features)
+        y : ignored
+        sample_weight : array-like, shape (n_frames,), optional
+            How many times each frame counts; a frame of weight 0 counts as absent. Their common scale has no meaning.
+        callback : callable, optional
+            For progress and checkpoints; see `gmmaudio.em.run_em`.
+        callback : callable, optional
+            See `gmmaudio.em.run_em`.
+
+        Raises
+        ------
+        ParameterError
+            If an option or a weight cannot be used.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the iteration limit ends the training.
+        """
+        self._check_options()
+        frames = self._validated(X, reset=True)
+        weights = _normalized_weights(sample_weight, len(frames))
+        floor = absolute_variance_floor(*single_gaussian(frames, weights), fraction=self.variance_floor)
+        result = run_em(
+            self._start(frames, weights, floor),
+            lambda params: accumulate_stats(params, frames, frame_weights=weights, precision=self.precision),
+            lambda stats: estimate_ml(stats, variance_floor=floor),
+            max_iter=self.max_iter,
+            tol=self.tol,
+            may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
+            callback=callback,
+        )
+        if not result.converged and self.tol > 0:
+            warnings.warn(
+                f"EM stopped at max_iter={self.max_iter} before the change per iteration fell below tol={self.tol}; "
+                "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self.variance_floor_ = floor
+        self._publish(result.params, result.history, result.converged, float(weights.sum()))
+        return self
+
+    def partial_fit(self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Train on one more batch of frames, with one EM step.
+
+        Incremental EM (Neal & Hinton 1998): the batch's statistics under the present model are added to the statistics
+        that the model stands for, `n_frames_seen_` frames distributed as it says, and the sum is re-estimated. Every
+        frame counts once, whichever batch it came in. The first batch of an unfitted estimator also initialises it: it
+        should hold many frames per component, from everywhere in the data. One pass does not reach what `fit` does.
+
+        Parameters and errors as in `fit`.
+        """
+        self._check_options()
+        first = not hasattr(self, "params_")
+        frames = self._validated(X, reset=first)
+        weights = _normalized_weights(sample_weight, len(frames))
+        if first:
+            floor = absolute_variance_floor(*single_gaussian(frames, weights), fraction=self.variance_floor)
+            self._publish(self._start(frames, weights, floor), history=(), converged=False, n_frames_seen=0.0)
+        batch = accumulate_stats(self.params_, frames, frame_weights=weights, precision=self.precision)
+        total = batch + GmmStats.expected(self.params_, self.n_frames_seen_ * self.params_.weights)
+        floor = absolute_variance_floor(*global_moments(total), fraction=self.variance_floor)
+        params = estimate_ml(total, variance_floor=floor)
+        history = (*self.history_, batch.log_likelihood / batch.n_frames)
+        self.variance_floor_ = floor
+        self._publish(params, history, converged=False, n_frames_seen=total.n_frames)
+        return self
+
+    def score_samples(self, X: npt.ArrayLike) -> Float64Array:
+        """Return the log-likelihood of each frame, shape (n_frames,)."""
+        params = self._fitted_params()
+        return frame_log_likelihoods(params, self._validated(X), precision=self.precision)
+
+    def score(self, X: npt.ArrayLike, y: object = None) -> float:
+        """Return the mean log-likelihood per frame."""
+        return float(self.score_samples(X).mean())
+
+    def predict(self, X: npt.ArrayLike) -> IntArray:
+        """Return the most likely component of each frame, shape (n_frames,)."""
+        params = self._fitted_params()
+        return most_likely_components(params, self._validated(X), precision=self.precision)
+
+    def predict_proba(self, X: npt.ArrayLike) -> Float64Array:
+        """Return the responsibilities, shape (n_frames, n_components)."""
+        params = self._fitted_params()
+        return responsibilities(params, self._validated(X), precision=self.precision)
+
+    def sample(self, n_samples: int = 1) -> tuple[Float64Array, IntArray]:
+        """Draw frames from the mixture; return them with the component of each, in the order of components."""
+        params = self._fitted_params()
+        if n_samples < 1:
+            raise ParameterError(f"n_samples is {n_samples} but at least 1 frame must be drawn")
+        random = check_random_state(self.random_state)
+        counts = random.multinomial(n_samples, params.weights)
+        components = np.repeat(np.arange(params.n_components), counts)
+        noise = random.standard_normal((n_samples, params.n_features))
+        return params.means[components] + np.sqrt(params.variances[components]) * noise, components
+
+    def bic(self, X: npt.ArrayLike) -> float:
+        """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
+        log_likelihoods = self.score_samples(X)
+        return float(-2.0 * log_likelihoods.sum() + self._n_parameters() * np.log(len(log_likelihoods)))
+
+    def aic(self, X: npt.ArrayLike) -> float:
+        """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
+        return float(-2.0 * self.score_samples(X).sum() + 2.0 * self._n_parameters())
+
+    def _n_parameters(self) -> int:
+        """Return the number of free parameters: weights that sum to 1, means and variances."""
+        params = self._fitted_params()
+        return params.n_components - 1 + 2 * params.means.size
+
+    def _fitted_params(self) -> GmmParams:
+        """Return the parameters, or raise scikit-learn's NotFittedError."""
+        check_is_fitted(self, "params_")
+        params: GmmParams = self.params_
+        return params
+
+    def _publish(self, params: GmmParams, history: tuple[float, ...], converged: bool, n_frames_seen: float) -> None:
+        """Set the attributes that training leaves."""
+        self.params_ = params
+        self.history_ = history
+        self.n_iter_ = len(history)
+        self.converged_ = converged
+        self.n_frames_seen_ = n_frames_seen
+
+    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
+        """Return X as a float array after scikit-learn's checks."""
+        return check_frames(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), name="X")
+
+    def _check_options(self) -> None:
+        """Raise for options that no later check covers."""
+        if self.covariance_type != "diag":
+            raise ParameterError(f"covariance_type is {self.covariance_type!r} but only 'diag' is implemented so far")
+        if not isinstance(self.n_components, int | np.integer) or self.n_components < 1:
+            raise ParameterError(f"n_components is {self.n_components!r} but must be a whole number of at least 1")
+        if not 0 < self.variance_floor < np.inf:
+            raise ParameterError(
+                f"variance_floor is {self.variance_floor} but must be a positive fraction of the global variance"
+            )
+
+    def _start(self, frames: FloatArray, weights: Float64Array, floor: Float64Array) -> GmmParams:
+        """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
+        weights_init, means_init, covariances_init = self.weights_init, self.means_init, self.covariances_init
+        if weights_init is None or means_init is None or covariances_init is None:
+            found = initial_params(
+                frames,
+                self.n_components,
+                init=self.init,
+                variance_floor=floor,
+                frame_weights=weights,
+                random_state=check_random_state(self.random_state),
+            )
+            weights_init = found.weights if weights_init is None else weights_init
+            means_init = found.means if means_init is None else means_init
+            covariances_init = found.variances if covariances_init is None else covariances_init
+        params = GmmParams(weights_init, means_init, covariances_init)
+        if params.means.shape != (self.n_components, frames.shape[1]):
+            raise ParameterError(
+                f"the *_init parameters have shape {params.means.shape} but n_components and the data "
+                f"need {(self.n_components, frames.shape[1])}"
+            )
+        return params
+
+
+def _normalized_weights(sample_weight: npt.ArrayLike | None, n_frames: int) -> Float64Array:
+    """Return the weights scaled so that the positive ones average 1: their common scale has no meaning."""
+    weights = check_frame_weights(sample_weight, n_frames)
+    positive = weights[weights > 0]
+    if not positive.size:
+        raise ParameterError("every sample_weight is zero; at least one must be positive")
+    return np.asarray(weights / positive.mean())
