@@ -13,6 +13,7 @@ import scipy.fft
 
 from gmmaudio._typing import AnyArray, Float32Array
 from gmmaudio.audio import as_signal
+from gmmaudio.errors import GmmAudioError
 from gmmaudio.features.framing import Framer
 from gmmaudio.features.mel import cosine_transform, mel_bank, window
 from gmmaudio.features.mfcc_config import MfccConfig
@@ -23,6 +24,8 @@ LOWEST_POWER = np.float32(1e-12)
 """Power of a silent frame (−120 dB re full scale), far below one step of 16-bit audio."""
 LOWEST_ENERGY = np.finfo(np.float32).eps
 """Kaldi's floor of the log energy, in the unit of the scaled signal."""
+LARGEST_SAMPLE = 1e6
+"""In units of full scale; beyond, powers would overflow float32. Float files with 16-bit values stay far below."""
 DITHER_BLOCK = 1024
 
 
@@ -98,8 +101,18 @@ class MFCC(Stage):
         return self.flush_with_level()[0]
 
     def push_with_level(self, samples: AnyArray) -> tuple[Float32Array, Float32Array]:
-        """Return coefficients (n_frames, n_features) and levels (n_frames,) in dB of the frames that are complete."""
+        """Return coefficients (n_frames, n_features) and levels (n_frames,) in dB of the frames that are complete.
+
+        Raises
+        ------
+        GmmAudioError
+            If a sample is NaN, infinite or beyond `LARGEST_SAMPLE`.
+        """
         signal = as_signal(samples)
+        if np.abs(signal).max(initial=0.0) > LARGEST_SAMPLE:
+            raise GmmAudioError(
+                f"a sample is {np.abs(signal).max():g} but full scale is 1; the recording is damaged or was misread"
+            )
         if self.config.dither > 0:
             start = self._state.n_samples
             noise = dither_noise(self.config.dither_seed, start, start + len(signal))
@@ -147,34 +160,39 @@ class _BlockMfcc:
             fmin=config.fmin,
             fmax=config.upper_edge,
         )
-        self._mel_bank = bank.astype(np.float32)
+        self._mel_bank = np.ascontiguousarray(bank.T, dtype=np.float32)
         cosines = cosine_transform(config.n_mels, config.n_mfcc, norm=config.cosine_norm, lifter=config.lifter)
         # 10 log10 e = (10 / ln 10) ln e, folded into the table.
         log_unit = 10 / np.log(10) if config.log == "decibel" else 1.0
-        self._cosines = (log_unit * cosines).astype(np.float32)
+        self._cosines = np.ascontiguousarray(log_unit * cosines.T, dtype=np.float32)
 
     def __call__(self, rows: Float32Array) -> tuple[Float32Array, Float32Array]:
         """Return the coefficients and levels of BLOCK_ROWS frames, of which the first are the given rows."""
         config = self._config
         frames = np.zeros((BLOCK_ROWS, config.frame_length_samples), np.float32)
         np.multiply(rows, np.float32(config.signal_scale), out=frames[: len(rows)])
-        mean = frames.mean(axis=1, keepdims=True)
+        centred = frames - frames.mean(axis=1, keepdims=True)
         if config.remove_dc:
-            frames -= mean
-        mean_square = np.square(frames).mean(axis=1)
+            frames = centred
         spectrum = scipy.fft.rfft(self._windowed(frames), n=config.fft_length, axis=1)
-        energies = self._spectrum(spectrum) @ self._mel_bank
-        coefficients = np.log(np.maximum(energies, np.float32(config.log_floor))) @ self._cosines
-        if config.zeroth == "log_energy":
-            energy = mean_square * np.float32(config.frame_length_samples)
-            coefficients[:, 0] = np.log(np.maximum(energy, LOWEST_ENERGY))
-        elif config.zeroth == "none":
-            coefficients = np.ascontiguousarray(coefficients[:, 1:])
-        if config.zeroth_position == "last" and config.zeroth != "none":
-            coefficients = np.roll(coefficients, -1, axis=1)
-        power = mean_square if config.remove_dc else mean_square - np.square(mean[:, 0])
-        power = power * np.float32(config.signal_scale**-2)
-        return coefficients, np.float32(10) * np.log10(np.maximum(power, LOWEST_POWER))
+        # Frames are the columns of both products: as rows, their last bits would depend on their place in the block
+        # with the matrix kernels of some processors.
+        energies = self._mel_bank @ np.ascontiguousarray(self._spectrum(spectrum).T)
+        coefficients = self._cosines @ np.log(np.maximum(energies, np.float32(config.log_floor)))
+        return self._with_zeroth(np.ascontiguousarray(coefficients.T), frames), self._levels(centred)
+
+    def _with_zeroth(self, coefficients: Float32Array, frames: Float32Array) -> Float32Array:
+        """Return the coefficients with what the configuration wants as the zeroth, where it wants it."""
+        if self._config.zeroth == "none":
+            return coefficients[:, 1:]
+        if self._config.zeroth == "log_energy":
+            coefficients[:, 0] = np.log(np.maximum(np.square(frames).sum(axis=1), LOWEST_ENERGY))
+        return np.roll(coefficients, -1, axis=1) if self._config.zeroth_position == "last" else coefficients
+
+    def _levels(self, centred: Float32Array) -> Float32Array:
+        """Return the levels of frames without offset."""
+        power = np.square(centred).mean(axis=1) * np.float32(self._config.signal_scale**-2)
+        return np.asarray(10 * np.log10(np.maximum(power, LOWEST_POWER)), dtype=np.float32)
 
     def _windowed(self, frames: Float32Array) -> Float32Array:
         """Return the frames after pre-emphasis (HTK Book, eq. 5.2, x[−1] = x[0]) and window.

@@ -3,7 +3,7 @@
 Two things come from it. *T-normalisation* (Auckenthaler, Carey & Lloyd-Thomas 2000, "Score normalization for
 text-independent speaker verification systems", eq. 6) expresses the score of a recording in standard deviations above
 the scores that the same recording has against the cohort's models; the result hardly depends on the length and the
-quality of the recording. *Calibration* scores the cohort's own recordings against the enrolled models and finds the
+quality of the recording (with a small cohort, only its mean is subtracted). *Calibration* scores the cohort's own recordings against the enrolled models and finds the
 threshold that only a stated fraction of them exceeds.
 
 A background model has adapted to the recordings that it was trained on, so these score lower against speakers than a
@@ -45,7 +45,7 @@ RUN_UNITS = 8
 """Units kept in one run: neighbouring frames of real speech vary less than scattered ones."""
 
 MIN_NORMALIZERS = 10
-"""A standard deviation over fewer cohort models is too rough to divide by; scores then stay as they are."""
+"""A standard deviation over fewer cohort models is too rough to divide by; then only their mean is subtracted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +134,13 @@ class Cohort:
         return np.concatenate([np.empty(0), *parts])
 
     @property
-    def can_normalize(self) -> bool:
-        """Whether there are enough speakers to normalise by, a speaker and the one it is compared with left out."""
+    def centers(self) -> bool:
+        """Whether anybody is left to compare with, besides a speaker and the one whose model is scored."""
+        return len(self.speakers) > 2
+
+    @property
+    def scales(self) -> bool:
+        """Whether there are enough of them to divide by their standard deviation."""
         return len(self.speakers) >= MIN_NORMALIZERS + 2
 
     def strangers_to(self, names: Sequence[str]) -> BoolArray:
@@ -162,14 +167,14 @@ class Cohort:
         """Return the scores of all pieces of one length, shape (n_enrolled, n_pieces)."""
         starts = self._piece_starts(units)
         spoken_by = self.speaker_of_unit[starts]
-        against_cohort = _piece_means(self.unit_llrs, starts, units) if self.can_normalize else None
+        against_cohort = _piece_means(self.unit_llrs, starts, units) if self.centers else None
         scores = np.empty((len(unit_llrs), len(starts)))
         for row, llrs, is_stranger in zip(scores, unit_llrs.values(), strangers, strict=True):
             row[:] = _piece_means(llrs, starts, units)
             if against_cohort is not None:
                 # A piece is normalised by strangers to both, its own speaker and the enrolled one.
                 usable = is_stranger & (np.arange(len(self.speakers)) != spoken_by[:, np.newaxis])
-                row[:] = normalize(row, against_cohort, usable)
+                row[:] = normalize(row, against_cohort, usable, scale=self.scales)
             row[~is_stranger[spoken_by]] = np.nan
         return scores
 
@@ -180,7 +185,9 @@ class Cohort:
         return np.concatenate([np.empty(0, np.intp), *starts])
 
 
-def normalize(llrs: Float64Array, against_cohort: Float64Array, usable: BoolArray) -> Float64Array:
+def normalize(
+    llrs: Float64Array, against_cohort: Float64Array, usable: BoolArray, *, scale: bool
+) -> Float64Array:
     """Return T-normalised scores, ``(llr − mean) / standard deviation`` over the usable cohort models.
 
     Parameters
@@ -188,7 +195,9 @@ def normalize(llrs: Float64Array, against_cohort: Float64Array, usable: BoolArra
     llrs : array, shape (n,)
     against_cohort : array, shape (n, n_cohort)
     usable : array of bool, shape (n, n_cohort)
-        At least two in each row.
+        At least one in each row, two if `scale`.
+    scale : bool
+        Whether to divide by the standard deviation.
 
     Returns
     -------
@@ -196,6 +205,8 @@ def normalize(llrs: Float64Array, against_cohort: Float64Array, usable: BoolArra
     """
     counts = usable.sum(axis=1)
     means = np.where(usable, against_cohort, 0.0).sum(axis=1) / counts
+    if not scale:
+        return np.asarray(llrs - means)
     deviations = np.where(usable, against_cohort - means[:, np.newaxis], 0.0)
     variances = np.square(deviations).sum(axis=1) / (counts - 1)
     return np.asarray((llrs - means) / np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny)))

@@ -112,7 +112,7 @@ class Judge:
             estimate_map(speaker.stats, self.ubm, relevance_factor=relevance_factor)
             for speaker in self.enrolled.values()
         ]
-        return enrolled + (self.cohort.models(self.ubm) if self.cohort.can_normalize else [])
+        return enrolled + (self.cohort.models(self.ubm) if self.cohort.centers else [])
 
     @cached_property
     def _strangers_scores(self) -> dict[int, Float64Array]:
@@ -122,10 +122,11 @@ class Judge:
     def _scores(self, scorer: RecordingScorer) -> Float64Array:
         """Return the normalised scores of the enrolled speakers, shape (n_enrolled,)."""
         n_enrolled = len(self.enrolled)
-        if not self.cohort.can_normalize:
+        if not self.cohort.centers:
             return scorer.llrs
         against_cohort = np.tile(scorer.llrs[n_enrolled:], (n_enrolled, 1))
-        return normalize(scorer.llrs[:n_enrolled], against_cohort, self.cohort.strangers_to(list(self.enrolled)))
+        usable = self.cohort.strangers_to(list(self.enrolled))
+        return normalize(scorer.llrs[:n_enrolled], against_cohort, usable, scale=self.cohort.scales)
 
 
 def _best(scores: Float64Array) -> Float64Array:

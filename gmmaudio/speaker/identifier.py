@@ -45,7 +45,8 @@ class SpeakerIdentifier:
     pipeline : FeaturePipeline, optional
         Front end; by default `speaker_pipeline` at 16 kHz, or at 8 kHz if a training recording has less than that.
     n_components : int, optional
-        Size of the background model; by default a power of two that fits the amount of training speech.
+        Size of the background model; by default a power of two that fits the amount of training speech and the number
+        of its speakers.
     relevance_factor : float
         That of the MAP adaptation of the means (Reynolds et al. 2000, eq. 12). Lower than the 16 of that paper, which
         suits enrolments of minutes.
@@ -188,7 +189,7 @@ class SpeakerIdentifier:
             spoken.setdefault(label, []).append(reader.frames(recording))
         frames = {label: np.concatenate(parts) for label, parts in spoken.items()}
         ubm = train_ubm(
-            np.concatenate(list(frames.values())),
+            frames,
             self.n_components,
             max_iter=self.max_iter,
             random_state=self.random_state,

@@ -13,8 +13,12 @@ from gmmaudio.speaker.cohort import MAX_SPEAKERS, UNIT_FRAMES, Cohort
 from gmmaudio.speaker.recordings import Progress
 
 COMPONENTS_PER_ROOT_FRAME = 0.75
-"""A background model that is sized by its data has this many components times the square root of the number of frames:
-56 for a minute of speech, 430 for an hour. More fit better, but a short enrolment then reaches fewer of them."""
+"""A background model that is sized by its data has at most this many components times the square root of the number of
+frames: 56 for a minute of speech, 430 for an hour. More fit better, but a short enrolment then reaches few of them."""
+
+COMPONENTS_PER_SPEAKER = 8
+"""And at most this many for each speaker: with more, components belong to speakers, and the model does not stand for
+strangers any more."""
 
 MIN_COMPONENTS, MAX_COMPONENTS = 16, 1024
 
@@ -24,22 +28,28 @@ N_FOLDS = 5
 FOLD_ITERATIONS = 5
 
 
-def choose_n_components(n_frames: int) -> int:
+def choose_n_components(n_frames: int, n_speakers: int) -> int:
     """Return the size of a background model for an amount of speech, a power of two."""
-    exponent = round(math.log2(COMPONENTS_PER_ROOT_FRAME * math.sqrt(max(n_frames, 1))))
-    return min(max(1 << max(exponent, 0), MIN_COMPONENTS), MAX_COMPONENTS)
+    wanted = min(COMPONENTS_PER_ROOT_FRAME * math.sqrt(n_frames), COMPONENTS_PER_SPEAKER * n_speakers)
+    return int(min(max(2 ** round(math.log2(wanted)), MIN_COMPONENTS), MAX_COMPONENTS))
 
 
 def train_ubm(
-    frames: Float32Array, n_components: int | None, *, max_iter: int, random_state: int | None, progress: Progress
+    speech: Mapping[str, Float32Array],
+    n_components: int | None,
+    *,
+    max_iter: int,
+    random_state: int | None,
+    progress: Progress,
 ) -> GMM:
-    """Return the background model: a maximum-likelihood mixture of all frames."""
+    """Return the background model: a maximum-likelihood mixture of the frames of all speakers."""
+    frames = np.concatenate(list(speech.values()))
     if len(frames) < 2 * UNIT_FRAMES:
         raise GmmAudioError(
             f"the recordings hold only {len(frames)} frames of speech, but a background model needs minutes; "
             "add recordings, or check that they are not silent"
         )
-    size = choose_n_components(len(frames)) if n_components is None else n_components
+    size = choose_n_components(len(frames), len(speech)) if n_components is None else n_components
     ubm = GMM(size, max_iter=max_iter, tol=0.0, random_state=random_state)
     progress("background model", 0, max_iter)
     ubm.fit(frames, callback=lambda iteration, *_: progress("background model", iteration, max_iter))

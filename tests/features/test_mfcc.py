@@ -9,7 +9,7 @@ from features.streaming import cuttings, fed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmmaudio.errors import ParameterError
+from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.features import MFCC, MfccConfig
 from gmmaudio.features.mel import mel_bank
 from gmmaudio.features.mfcc import dither_noise
@@ -18,6 +18,9 @@ PEER_ATOL = 1e-3
 """Asked for by the project; float32 rounding of log energies of this size is ten times smaller."""
 FLOAT32_WORST = 0.02
 """Twice the largest difference from Kaldi in 180 LibriSpeech recordings (176,298 frames, 217 above 1e-3)."""
+
+
+SIGNAL = speechlike(0.5, 16000)
 
 
 def kaldi_mfcc(signal, sample_rate, *, snip_edges=True):
@@ -119,6 +122,11 @@ def test_librosa_preset_with_a_shorter_window_is_centred_as_in_librosa():
     np.testing.assert_allclose(mfcc.transform(signal), expected, rtol=0, atol=PEER_ATOL)
 
 
+def test_without_the_zeroth_the_other_coefficients_stay():
+    expected = MFCC(sample_rate=16000).transform(SIGNAL)[:, 1:]
+    np.testing.assert_array_equal(MFCC(sample_rate=16000, zeroth="none").transform(SIGNAL), expected)
+
+
 def test_level_of_a_full_scale_sine_is_minus_three_db():
     sine = np.sin(2 * np.pi * 400 * np.arange(16000) / 16000) + 0.5
     _, levels = MFCC(sample_rate=16000).push_with_level(sine)
@@ -131,13 +139,16 @@ def test_level_has_no_offset_where_the_preset_keeps_it():
     np.testing.assert_allclose(levels, 10 * np.log10(0.5), rtol=0, atol=1e-3)
 
 
+def test_level_of_a_faint_sound_on_a_large_offset_is_right_where_the_preset_keeps_the_offset():
+    faint = 1e-3 * np.sin(2 * np.pi * 400 * np.arange(16000) / 16000)
+    _, levels = MFCC("htk", sample_rate=16000).push_with_level(faint + 0.9)
+    np.testing.assert_allclose(levels, 10 * np.log10(0.5e-6), rtol=0, atol=0.05)
+
+
 def test_digital_silence_is_finite():
     frames, levels = MFCC(sample_rate=16000).push_with_level(np.zeros(1600))
     assert np.isfinite(frames).all()
     np.testing.assert_allclose(levels, -120, rtol=1e-6)
-
-
-SIGNAL = speechlike(0.5, 16000)
 
 
 @pytest.mark.parametrize("options", [{}, {"padding": "reflect", "dither": 1.0}, {"preset": "htk"}], ids=str)
@@ -166,6 +177,15 @@ def test_frames_are_float32_in_rows():
     frames = MFCC(sample_rate=16000).transform(SIGNAL)
     assert frames.dtype == np.float32
     assert frames.flags.c_contiguous
+
+
+def test_samples_as_large_as_16_bit_values_are_taken():
+    assert np.isfinite(MFCC(sample_rate=16000).transform(SIGNAL * 32768)).all()
+
+
+def test_absurd_samples_are_refused():
+    with pytest.raises(GmmAudioError, match=r"a sample is 1e\+12 but full scale is 1"):
+        MFCC(sample_rate=16000).push(np.array([0.0, -1e12]))
 
 
 def test_too_short_a_signal_gives_no_frames_of_the_right_width():
