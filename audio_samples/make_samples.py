@@ -57,24 +57,32 @@ ENROLLED = (
     Voice("henry", "en-gb-x-gbcwmd", "klatt4", 25, 160),
 )
 UNKNOWN = (
-    Voice("ivy", "en-us", "f2", 50, 165),
+    Voice("ivan", "en-us", "Henrique", 50, 165),
     Voice("jack", "en-gb-scotland", "rob", 55, 160),
 )
 BACKGROUND = (
-    Voice("voice_01", "en-us", "john", 45, 160),
-    Voice("voice_02", "en", "linda", 40, 170),
-    Voice("voice_03", "en-gb-x-rp", "m1", 55, 150),
-    Voice("voice_04", "en-029", "Andrea", 50, 165),
-    Voice("voice_05", "en-gb-scotland", "m5", 35, 175),
-    Voice("voice_06", "en-us-nyc", "anika", 50, 155),
-    Voice("voice_07", "en-gb-x-gbclan", "max", 60, 165),
-    Voice("voice_08", "en-gb-x-gbcwmd", "shelby", 35, 160),
-    Voice("voice_09", "en-us", "m8", 60, 150),
-    Voice("voice_10", "en", "steph", 45, 170),
-    Voice("voice_11", "en-gb-x-rp", "victor", 55, 165),
-    Voice("voice_12", "en-029", "ed", 40, 155),
-    Voice("voice_13", "en-us", "f3", 50, 160),
-    Voice("voice_14", "en-gb-scotland", "paul", 65, 150),
+    Voice("voice_01", "en-gb-x-rp", "m1", 55, 150),
+    Voice("voice_02", "en-gb-scotland", "m5", 35, 175),
+    Voice("voice_03", "en-us-nyc", "anika", 50, 155),
+    Voice("voice_04", "en-gb-x-gbclan", "max", 60, 165),
+    Voice("voice_05", "en-us", "m8", 60, 150),
+    Voice("voice_06", "en", "steph", 45, 170),
+    Voice("voice_07", "en-gb-x-rp", "victor", 55, 165),
+    Voice("voice_08", "en-029", "ed", 40, 155),
+    Voice("voice_09", "en-gb-scotland", "paul", 65, 150),
+    Voice("voice_10", "en", "Alex", 45, 155),
+    Voice("voice_11", "en-us-nyc", "Denis", 35, 170),
+    Voice("voice_12", "en-gb-x-gbclan", "Gene", 45, 150),
+    Voice("voice_13", "en-gb-x-gbcwmd", "Hugo", 60, 165),
+    Voice("voice_14", "en-us", "iven", 40, 160),
+    Voice("voice_15", "en", "Jacky", 55, 170),
+    Voice("voice_16", "en-gb-x-rp", "Lee", 35, 155),
+    Voice("voice_17", "en-gb-scotland", "Marco", 50, 160),
+    Voice("voice_18", "en-029", "michel", 60, 170),
+    Voice("voice_19", "en-us-nyc", "pablo", 45, 165),
+    Voice("voice_20", "en-gb-x-gbclan", "quincy", 40, 160),
+    Voice("voice_21", "en-us", "robert", 55, 150),
+    Voice("voice_22", "en-gb-x-rp", "grandpa", 40, 150),
 )
 
 # Three disjoint pools: no text of one split is spoken in another.
@@ -147,9 +155,8 @@ def spoken_clips() -> list[dict[str, object]]:
         clips.append({"path": path, "voice": voice, "split": split, "session": session, "text": text})
 
     for number, voice in enumerate(BACKGROUND):
-        for session in SESSIONS:
-            text = BACKGROUND_TEXTS[(2 * number + session) % len(BACKGROUND_TEXTS)]
-            add(voice, "background", f"background/{voice.name}_{session:02d}.flac", session, text)
+        text = BACKGROUND_TEXTS[number % len(BACKGROUND_TEXTS)]
+        add(voice, "background", f"background/{voice.name}.flac", 1 + number % 2, text)
     for voice in ENROLLED:
         for number, text in enumerate(ENROLL_TEXTS, start=1):
             add(voice, "enroll", f"{voice.name}/enroll_{number:02d}.flac", 1, text)

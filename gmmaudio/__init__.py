@@ -3,4 +3,47 @@
 Names are imported when they are first used, so that `import gmmaudio` stays fast.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from gmmaudio.errors import GmmAudioError as GmmAudioError
+    from gmmaudio.errors import GmmAudioWarning as GmmAudioWarning
+    from gmmaudio.errors import ParameterError as ParameterError
+    from gmmaudio.features import MFCC as MFCC
+    from gmmaudio.features import FeaturePipeline as FeaturePipeline
+    from gmmaudio.gmm import GMM as GMM
+    from gmmaudio.persistence import load as load
+    from gmmaudio.persistence import save as save
+    from gmmaudio.speaker import SpeakerIdentifier as SpeakerIdentifier
+
+_HOME = {
+    "GMM": "gmm",
+    "GmmAudioError": "errors",
+    "GmmAudioWarning": "errors",
+    "ParameterError": "errors",
+    "MFCC": "features",
+    "FeaturePipeline": "features",
+    "SpeakerIdentifier": "speaker",
+    "load": "persistence",
+    "save": "persistence",
+}
+_SUBPACKAGES = {"audio", "em", "features", "gmm", "metrics", "plotting", "speaker"}
+
+__all__ = [*sorted(_HOME), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name or subpackage when it is first used."""
+    if name in _HOME:
+        return getattr(importlib.import_module(f"gmmaudio.{_HOME[name]}"), name)
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"gmmaudio.{name}")
+    raise AttributeError(f"module 'gmmaudio' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted({*__all__, *_SUBPACKAGES})

@@ -33,10 +33,20 @@ class AudioStream(Iterator[Float32Array]):
     ----------
     sample_rate : int
         Sample rate of the blocks in Hz.
+    source_rate : int
+        Sample rate that the recording was made with, in Hz.
     """
 
-    def __init__(self, blocks: Iterator[Float32Array], sample_rate: int, owned_file: BinaryIO | None) -> None:
+    def __init__(
+        self,
+        blocks: Iterator[Float32Array],
+        sample_rate: int,
+        *,
+        source_rate: int | None = None,
+        owned_file: BinaryIO | None = None,
+    ) -> None:
         self.sample_rate = sample_rate
+        self.source_rate = sample_rate if source_rate is None else source_rate
         self._blocks = blocks
         self._owned_file = owned_file
 
@@ -125,7 +135,8 @@ def stream_blocks(
             owned_file.close()
         raise
     target_rate = file_rate if sample_rate is None else int(sample_rate)
-    return AudioStream(_resampled(mono, Resampler(file_rate, target_rate)), target_rate, owned_file)
+    resampled = _resampled(mono, Resampler(file_rate, target_rate))
+    return AudioStream(resampled, target_rate, source_rate=file_rate, owned_file=owned_file)
 
 
 def read(

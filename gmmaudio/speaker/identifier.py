@@ -1,0 +1,397 @@
+"""Who is speaking: the whole way from recordings to a name, or to "unknown".
+
+Conventions. Log-likelihood ratios (LLR) are means per frame of speech, natural logs, of a speaker's model against the
+background model (UBM). Scores are LLRs normalised by the cohort (see `gmmaudio.speaker.cohort`); higher means more
+alike. A stream and a batch go through the same code and give the same bits.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from gmmaudio._typing import Float32Array
+from gmmaudio.audio.reading import ChannelPolicy
+from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
+from gmmaudio.features import FeaturePipeline, PipelineConfig
+from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.persistence import StoredModel
+from gmmaudio.speaker.calibration import check_false_accept_rate
+from gmmaudio.speaker.cohort import MAX_SPEAKERS, Cohort
+from gmmaudio.speaker.decision import Enrollment, Judge
+from gmmaudio.speaker.recordings import Progress, Recording, RecordingReader, as_list, common_rate, speaker_pipeline
+from gmmaudio.speaker.results import UNKNOWN, Identification, Verification
+from gmmaudio.speaker.storage import pack, unpack
+from gmmaudio.speaker.stream import IdentificationStream
+
+MIN_ENROLLMENT = 5.0
+"""Seconds of speech, about 10 s of recording, below which an enrolment is said to be short."""
+
+_OPTIONS = ("n_components", "relevance_factor", "false_accept_rate", "max_iter", "random_state")
+
+
+class SpeakerIdentifier:
+    """Background model, enrolled speakers, and a decision with a stated false-accept rate.
+
+    Wherever recordings are taken, one is a file, an array of samples of shape (n_samples,), an open `AudioStream`, or
+    `Features` made by the same pipeline; `sample_rate` is that of arrays, in Hz; `channel` says what to do with
+    several channels (see `gmmaudio.audio.stream_blocks`).
+
+    Parameters
+    ----------
+    pipeline : FeaturePipeline, optional
+        Front end; by default `speaker_pipeline` at 16 kHz, or at 8 kHz if a training recording has less than that.
+    n_components : int, optional
+        Size of the background model; by default a power of two that fits the amount of training speech and the number
+        of its speakers.
+    relevance_factor : float
+        That of the MAP adaptation of the means (Reynolds et al. 2000, eq. 12). Lower than the 16 of that paper, which
+        suits enrolments of minutes.
+    false_accept_rate : float
+        Fraction of recordings of unknown voices that may be taken for an enrolled one.
+    max_iter : int
+        EM iterations for the background model.
+    random_state : int, optional
+        Seed of the initialisation of the background model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> def voice(pitch, seconds):  # a buzz that comes and goes, and some breath: not a person, but an example
+    ...     t = np.arange(int(16000 * seconds)) / 16000
+    ...     buzz = (1 + np.sin(2 * np.pi * 3 * t)) * np.sign(np.sin(2 * np.pi * pitch * t))
+    ...     return 0.1 * buzz + 0.003 * rng.normal(size=t.size)
+    >>> identifier = SpeakerIdentifier(n_components=16)
+    >>> background = [voice(pitch, 4) for pitch in range(100, 300, 10)]
+    >>> identifier.train(background, sample_rate=16000).enroll("low", voice(95, 12), sample_rate=16000).speakers
+    ('low',)
+    >>> identifier.identify(voice(95, 3), sample_rate=16000).decision
+    'low'
+    """
+
+    def __init__(
+        self,
+        pipeline: FeaturePipeline | None = None,
+        *,
+        n_components: int | None = None,
+        relevance_factor: float = 4.0,
+        false_accept_rate: float = 0.01,
+        max_iter: int = 20,
+        random_state: int | None = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.relevance_factor = relevance_factor
+        self.false_accept_rate = check_false_accept_rate(false_accept_rate)
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self._pipeline = pipeline
+        self._judge: Judge | None = None
+        self._cohort_is_enrolled = False
+
+    @classmethod
+    def from_ubm(cls, ubm: GmmParams, pipeline: FeaturePipeline, **options: Any) -> Self:
+        """Return an identifier on a background model that exists already.
+
+        There is no cohort then: thresholds come from the enrolled speakers, each a stranger to all others.
+
+        Parameters
+        ----------
+        ubm : GmmParams
+            Of a fitted `GMM`, its `params_`.
+        pipeline : FeaturePipeline
+            The front end that the model was trained behind.
+        **options
+            Parameters of the class.
+
+        Raises
+        ------
+        ParameterError
+            If the model does not have as many features as the pipeline.
+        """
+        if ubm.n_features != pipeline.n_features:
+            raise ParameterError(
+                f"the background model has {ubm.n_features} features but the pipeline makes {pipeline.n_features}; "
+                "give the pipeline that the model was trained behind"
+            )
+        identifier = cls(pipeline, n_components=ubm.n_components, **options)
+        identifier._cohort_is_enrolled = True
+        nobody = Cohort.build({}, [ubm], [], relevance_factor=identifier.relevance_factor)
+        return identifier._set_up(ubm, nobody)
+
+    @property
+    def ubm(self) -> GmmParams:
+        """The background model."""
+        return self._trained.ubm
+
+    @property
+    def cohort(self) -> Cohort:
+        """The strangers that thresholds come from."""
+        return self._trained.cohort
+
+    @property
+    def pipeline(self) -> FeaturePipeline:
+        """The front end."""
+        if self._pipeline is None:
+            raise GmmAudioError("the identifier has no pipeline before it is trained; call train first")
+        return self._pipeline
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names of the enrolled speakers, in the order of enrolment."""
+        return tuple(self._trained.enrolled)
+
+    def train(
+        self,
+        recordings: Recording | Iterable[Recording],
+        *,
+        speakers: Sequence[str] | None = None,
+        sample_rate: int | None = None,
+        channel: ChannelPolicy = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train the background model and keep a cohort for calibration; enrolled speakers are forgotten.
+
+        Parameters
+        ----------
+        recordings : one or several recordings
+            Speech of many people, minutes in all.
+        speakers : sequence of str, optional
+            Who speaks in each recording: needed where a person has several, or will be enrolled. By default each
+            recording is of another stranger.
+        sample_rate, channel : optional
+            See the class.
+        progress : callable, optional
+            Called with a step, how much of it is done, and how much there is to do.
+
+        Raises
+        ------
+        GmmAudioError
+            If a recording cannot be read or there is too little speech.
+        """
+        # Training needs scikit-learn, which takes longer to import than a decision takes.
+        from gmmaudio.speaker.training import cross_fitted_cohort, train_ubm
+
+        report = progress or _silent
+        listed = as_list(recordings)
+        if speakers is not None and len(speakers) != len(listed):
+            raise ParameterError(f"speakers has {len(speakers)} names for {len(listed)} recordings; give one for each")
+        if self._pipeline is None:
+            self._pipeline = speaker_pipeline(common_rate(listed, sample_rate=sample_rate, channel=channel))
+        reader = RecordingReader(self._pipeline, sample_rate=sample_rate, channel=channel)
+        spoken: dict[str, list[Float32Array]] = {}
+        for index, recording in enumerate(listed):
+            report("reading", index, len(listed))
+            label = f"recording {index + 1}" if speakers is None else speakers[index]
+            spoken.setdefault(label, []).append(reader.frames(recording))
+        frames = {label: np.concatenate(parts) for label, parts in spoken.items()}
+        ubm = train_ubm(
+            frames,
+            self.n_components,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+            progress=report,
+        )
+        cohort = cross_fitted_cohort(ubm, frames, relevance_factor=self.relevance_factor, progress=report)
+        self._cohort_is_enrolled = False
+        return self._set_up(ubm.params_, cohort)
+
+    def enroll(
+        self,
+        name: str,
+        recordings: Recording | Iterable[Recording],
+        *,
+        sample_rate: int | None = None,
+        channel: ChannelPolicy = None,
+    ) -> Self:
+        """Enroll a speaker from one or several recordings, 10 s or more in all.
+
+        Raises
+        ------
+        ParameterError
+            If the name is taken, empty, or "unknown".
+        GmmAudioError
+            If a recording cannot be read, or there is no speech in it.
+
+        Warns
+        -----
+        GmmAudioWarning
+            If there is so little speech that the speaker will often be missed.
+        """
+        if name in self._trained.enrolled:
+            raise ParameterError(
+                f"a speaker named '{name}' is enrolled already; add recordings to that one, choose another name for "
+                "another voice, or remove it first"
+            )
+        if not name.strip() or name == UNKNOWN:
+            raise ParameterError(f"the name {name!r} cannot be used; give one that is not empty and not '{UNKNOWN}'")
+        return self._learn(name, recordings, sample_rate, channel)
+
+    def add_recordings(
+        self,
+        name: str,
+        recordings: Recording | Iterable[Recording],
+        *,
+        sample_rate: int | None = None,
+        channel: ChannelPolicy = None,
+    ) -> Self:
+        """Add recordings to an enrolled speaker: the same as an enrolment with all of them.
+
+        Raises and warns as `enroll`.
+        """
+        self._check_enrolled(name)
+        return self._learn(name, recordings, sample_rate, channel)
+
+    def remove(self, name: str) -> Self:
+        """Forget an enrolled speaker."""
+        self._check_enrolled(name)
+        others = {other: speaker for other, speaker in self._trained.enrolled.items() if other != name}
+        cohort = self.cohort.without(name) if self._cohort_is_enrolled else self.cohort
+        return self._set_up(self.ubm, cohort, others)
+
+    def identify(
+        self,
+        recording: Recording,
+        *,
+        sample_rate: int | None = None,
+        channel: ChannelPolicy = None,
+        false_accept_rate: float | None = None,
+    ) -> Identification:
+        """Say whose voice it is, or "unknown" (also, with an empty ranking, where there is no speech).
+
+        Raises
+        ------
+        GmmAudioError
+            If nobody is enrolled, the recording cannot be read, or there are too few strangers for a threshold.
+        """
+        judge = self._ready
+        scorer = judge.scorer()
+        scorer.push(RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel).frames(recording))
+        return judge.identify(scorer, self._rate(false_accept_rate))
+
+    def verify(
+        self,
+        name: str,
+        recording: Recording,
+        *,
+        sample_rate: int | None = None,
+        channel: ChannelPolicy = None,
+        false_accept_rate: float | None = None,
+    ) -> Verification:
+        """Say whether a recording is of the person that it claims to be of.
+
+        The false-accept rate is that of strangers who claim the name. Raises as `identify`.
+        """
+        self._check_enrolled(name)
+        judge = self._ready
+        scorer = judge.scorer()
+        scorer.push(RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel).frames(recording))
+        return judge.verify(name, scorer, self._rate(false_accept_rate))
+
+    def stream(self, *, sample_rate: int | None = None, false_accept_rate: float | None = None) -> IdentificationStream:
+        """Return an identification that listens: `push` samples, ask for the `result` at any time.
+
+        Parameters
+        ----------
+        sample_rate : int, optional
+            Of the samples, in Hz; by default that of the pipeline.
+        false_accept_rate : float, optional
+            Instead of that of the identifier.
+        """
+        rate = self._rate(false_accept_rate)
+        return IdentificationStream(self.pipeline, self._ready, sample_rate=sample_rate, false_accept_rate=rate)
+
+    def to_stored(self) -> StoredModel:
+        """Return the model as it is written to a file."""
+        models, arrays = pack(self._trained)
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        config = {"options": options, "cohort_is_enrolled": self._cohort_is_enrolled, "models": models}
+        return StoredModel("speaker_identifier", config, arrays, self.pipeline.config.to_dict())
+
+    @classmethod
+    def from_stored(cls, stored: StoredModel) -> Self:
+        """Build the model from what a file holds."""
+        pipeline = FeaturePipeline(PipelineConfig.from_dict(stored.pipeline or {}))
+        identifier = cls(pipeline, **{name: stored.config["options"][name] for name in _OPTIONS})
+        identifier._cohort_is_enrolled = bool(stored.config["cohort_is_enrolled"])
+        identifier._judge = unpack(stored.config["models"], stored.arrays, frame_shift=pipeline.frame_shift)
+        if identifier.ubm.n_features != pipeline.n_features:
+            raise GmmAudioError("its background model does not have as many features as its pipeline makes")
+        return identifier
+
+    @property
+    def _trained(self) -> Judge:
+        """The models; an error before there are any."""
+        if self._judge is None:
+            raise GmmAudioError("the identifier has no background model yet; call train, or start with from_ubm")
+        return self._judge
+
+    @property
+    def _ready(self) -> Judge:
+        """The models; an error before anybody is enrolled."""
+        if not self._trained.enrolled:
+            raise GmmAudioError("nobody is enrolled; call enroll with a name and 10 s or more of that voice")
+        return self._trained
+
+    def _set_up(self, ubm: GmmParams, cohort: Cohort, enrolled: dict[str, Enrollment] | None = None) -> Self:
+        """Take over new models; a cohort that has changed makes the enrolled speakers' scores on it out of date."""
+        enrolled = enrolled or {}
+        if self._judge is not None and cohort is not self._judge.cohort:
+            enrolled = {name: replace(old, unit_llrs=cohort.unit_llrs_of(old.stats)) for name, old in enrolled.items()}
+        self._judge = Judge(ubm, cohort, enrolled, self.pipeline.frame_shift)
+        return self
+
+    def _learn(
+        self,
+        name: str,
+        recordings: Recording | Iterable[Recording],
+        sample_rate: int | None,
+        channel: ChannelPolicy,
+    ) -> Self:
+        """Add the statistics of recordings to those that there are under a name, if any."""
+        reader = RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel)
+        listed = as_list(recordings)
+        frames = [reader.frames(recording) for recording in listed]
+        old = self._trained.enrolled.get(name)
+        stats = sum(
+            (accumulate_stats(self.ubm, part) for part in frames), old.stats if old else GmmStats.zeros_like(self.ubm)
+        )
+        _check_enough(name, stats.n_frames * self.pipeline.frame_shift)
+        cohort = self.cohort
+        if self._cohort_is_enrolled and old is None and len(cohort.speakers) < MAX_SPEAKERS:
+            cohort = cohort.with_speaker(name, np.concatenate(frames))
+        n_recordings = len(listed) + (old.n_recordings if old else 0)
+        new = Enrollment(stats, n_recordings, cohort.unit_llrs_of(stats))
+        return self._set_up(self.ubm, cohort, {**self._trained.enrolled, name: new})
+
+    def _check_enrolled(self, name: str) -> None:
+        """Raise if there is no such speaker."""
+        if name not in self._trained.enrolled:
+            known = ", ".join(self.speakers) or "nobody"
+            raise ParameterError(f"no speaker named '{name}' is enrolled; enrolled are: {known}")
+
+    def _rate(self, false_accept_rate: float | None) -> float:
+        """Return the false-accept rate to decide with."""
+        return self.false_accept_rate if false_accept_rate is None else check_false_accept_rate(false_accept_rate)
+
+
+def _check_enough(name: str, seconds: float) -> None:
+    """Raise if there is no speech to enroll, warn if there is little."""
+    if seconds == 0:
+        raise GmmAudioError(
+            f"there is no speech in the recordings of '{name}'; are they silent, or is it the wrong file?"
+        )
+    if seconds < MIN_ENROLLMENT:
+        warnings.warn(
+            f"'{name}' is enrolled with {seconds:.1f} s of speech only and will often be missed; "
+            "add recordings until there are 10 s or more",
+            GmmAudioWarning,
+            stacklevel=4,
+        )
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """Report nothing."""

@@ -1,0 +1,137 @@
+"""From anything that is a recording to the frames of its speech."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from gmmaudio._typing import AnyArray, Float32Array
+from gmmaudio.audio import AudioStream, Resampler, as_signal, stream_blocks
+from gmmaudio.audio.reading import ChannelPolicy
+from gmmaudio.errors import GmmAudioWarning, ParameterError
+from gmmaudio.features import EnergyVadConfig, FeaturePipeline, Features, MfccConfig, check_same_pipeline
+
+Recording = str | os.PathLike[str] | AnyArray | AudioStream | Features
+"""A file, an array of samples of shape (n_samples,), an open stream of blocks, or frames that were made before."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step, how much of it is done, and how much there is to do."""
+
+WIDE_BAND, NARROW_BAND = 16000, 8000
+"""Sample rates that models are trained at, in Hz."""
+
+
+class RecordingReader:
+    """Turn recordings into frames of shape (n_frames, n_features).
+
+    Parameters
+    ----------
+    pipeline : FeaturePipeline
+    sample_rate : int, optional
+        Sample rate of arrays, in Hz; files and streams know their own.
+    channel : int or "mix", optional
+        See `gmmaudio.audio.stream_blocks`.
+    """
+
+    def __init__(self, pipeline: FeaturePipeline, *, sample_rate: int | None, channel: ChannelPolicy) -> None:
+        self._pipeline = pipeline
+        self._sample_rate = sample_rate
+        self._channel = channel
+
+    def frames(self, recording: Recording) -> Float32Array:
+        """Return the frames of a recording, reading it block by block.
+
+        Raises
+        ------
+        ParameterError
+            If an array comes without its sample rate, a stream has another rate than the pipeline, or features come
+            from another pipeline.
+        GmmAudioError
+            If a file cannot be read.
+        """
+        if isinstance(recording, Features):
+            check_same_pipeline(self._pipeline.config, recording.pipeline)
+            return recording.frames
+        stream = self._open(recording)
+        with stream:
+            return self._extract(stream)
+
+    def _open(self, recording: str | os.PathLike[str] | AnyArray | AudioStream) -> AudioStream:
+        """Return the recording as blocks at the sample rate of the pipeline."""
+        rate = self._pipeline.config.sample_rate
+        if isinstance(recording, AudioStream):
+            if recording.sample_rate != rate:
+                raise ParameterError(
+                    f"the stream has {recording.sample_rate} Hz but the model works at {rate} Hz; "
+                    f"open it with sample_rate={rate}"
+                )
+            return recording
+        if isinstance(recording, str | os.PathLike):
+            stream = stream_blocks(recording, sample_rate=rate, channel=self._channel)
+            _warn_if_narrow(str(recording), stream.source_rate, rate)
+            return stream
+        if self._sample_rate is None:
+            raise ParameterError("an array of samples was given without its sample rate; say sample_rate=16000, say")
+        _warn_if_narrow("the array of samples", self._sample_rate, rate)
+        return AudioStream(iter([Resampler(self._sample_rate, rate).transform(as_signal(recording))]), rate)
+
+    def _extract(self, stream: AudioStream) -> Float32Array:
+        """Return the frames of a stream."""
+        pipeline = self._pipeline.fresh()
+        if not pipeline.streamable:
+            return np.asarray(pipeline.transform(np.concatenate([np.empty(0, np.float32), *stream])))
+        parts = [pipeline.push(block) for block in stream]
+        return np.concatenate([*parts, pipeline.flush()])
+
+
+def speaker_pipeline(sample_rate: int) -> FeaturePipeline:
+    """Return the default front end of speakers at a sample rate in Hz.
+
+    Twenty coefficients without the zeroth, which makes them independent of the recording level, their deltas, and only
+    the frames of speech.
+    """
+    n_mels = 30 if sample_rate >= WIDE_BAND else 23
+    mfcc = MfccConfig(sample_rate=sample_rate, n_mels=n_mels, n_mfcc=20, zeroth="none")
+    return FeaturePipeline(mfcc=mfcc, vad=EnergyVadConfig())
+
+
+def common_rate(recordings: Iterable[Recording], *, sample_rate: int | None, channel: ChannelPolicy) -> int:
+    """Return the sample rate that a model of these recordings should have: wide band if all of them bear it."""
+    rates = []
+    for recording in recordings:
+        if isinstance(recording, str | os.PathLike):
+            with stream_blocks(recording, channel=channel) as stream:
+                rates.append(stream.sample_rate)
+        elif isinstance(recording, AudioStream):
+            rates.append(recording.sample_rate)
+        elif sample_rate is not None:
+            rates.append(sample_rate)
+    return NARROW_BAND if rates and min(rates) < WIDE_BAND else WIDE_BAND
+
+
+def as_list(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+    """Return one recording or several as a list.
+
+    Raises
+    ------
+    ParameterError
+        If there are none.
+    """
+    if isinstance(recordings, str | os.PathLike | np.ndarray | AudioStream | Features):
+        return [recordings]
+    listed = list(recordings)
+    if not listed:
+        raise ParameterError("no recordings were given; name at least one file")
+    return listed
+
+
+def _warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
+    """Warn if a recording lacks the upper part of the spectrum that the model looks at."""
+    if source_rate < rate:
+        warnings.warn(
+            f"{name} has {source_rate} Hz but the model works at {rate} Hz: there is nothing in it above "
+            f"{source_rate // 2} Hz, so expect misses; record at {rate} Hz, or train a model at {source_rate} Hz",
+            GmmAudioWarning,
+            stacklevel=3,
+        )
