@@ -68,7 +68,7 @@ def sklearn_iteration(params: GmmParams, frames: np.ndarray, n_threads: int) -> 
 
 
 def gemm_alone(params: GmmParams, frames: np.ndarray, n_threads: int) -> Callable[[], object]:
-    """Return the product of the finished design and coefficients, in the fastest blocks: their result stays in cache."""
+    """Return the product of the finished design and coefficients, in blocks whose result stays in the cache."""
     z = ((frames - params.center) / params.scale).astype(np.float32)
     design = np.hstack([z, z * z, np.ones((len(z), 1), np.float32)])
     matrix = np.ascontiguousarray(params.density_matrix_single.T)
