@@ -16,6 +16,9 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
+PRODUCTS_PER_THREAD = 1e8
+"""Multiplications (about 2 ms) below which a thread is not worth starting."""
+
 
 def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Decorate a function so that BLAS uses one thread inside it (entering costs a few microseconds).
@@ -38,6 +41,11 @@ def check_n_threads(n_threads: int | None) -> int:
     if n_threads < 1:
         raise ParameterError(f"n_threads is {n_threads} but must be at least 1; leave it out to use all processors")
     return n_threads
+
+
+def worth_threads(n_threads: int, n_products: float) -> int:
+    """Return how many threads pay for so many multiplications: starting them costs as much as `PRODUCTS_PER_THREAD`."""
+    return int(min(n_threads, max(1, n_products // PRODUCTS_PER_THREAD)))
 
 
 def in_parallel(function: Callable[[Item], None], items: Iterable[Item], *, n_threads: int) -> None:

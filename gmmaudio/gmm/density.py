@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread
+from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frames
 
@@ -176,7 +176,8 @@ def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision
 
     n_together = SLICE_TILES * TILE_FRAMES
     parts = [slice(start, start + n_together) for start in range(0, len(frames), n_together)]
-    in_parallel(write, parts, n_threads=check_n_threads(None))
+    n_threads = worth_threads(check_n_threads(None), len(frames) * params.density_matrix.size)
+    in_parallel(write, parts, n_threads=n_threads)
     return log_likelihoods
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm._blas import check_n_threads, one_blas_thread
+from gmmaudio.gmm._blas import check_n_threads, one_blas_thread, worth_threads
 from gmmaudio.gmm._moments import WINDOW_FRAMES, Lane, add_frames, sum_of_lanes, tile_workers
 from gmmaudio.gmm.density import Precision, density_matrix
 from gmmaudio.gmm.parameters import GmmParams
@@ -204,7 +204,8 @@ class StatsAccumulator:
     def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
         """Add frames that start at a multiple of a window to the lanes."""
         if len(frames):
-            workers = tile_workers(self._params, self._precision, len(frames), self._n_threads)
+            n_threads = worth_threads(self._n_threads, len(frames) * self._params.density_matrix.size)
+            workers = tile_workers(self._params, self._precision, len(frames), n_threads)
             add_frames(self._params, lanes, frames, weights, workers)
 
     def _keep(self, frames: FloatArray, weights: Float64Array) -> None:

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm import GmmParams, StatsAccumulator, accumulate_stats, estimate_ml
+from gmmaudio.gmm import GmmParams, StatsAccumulator, _blas, accumulate_stats, estimate_ml
 from gmmaudio.gmm._moments import WINDOW_FRAMES
 from gmmaudio.gmm.density import MIN_COMPONENTS, SPAN
 
@@ -48,6 +48,11 @@ def series(clusters):
     return clusters.means[components] + rng.standard_normal((N_FRAMES, 5))
 
 
+@pytest.fixture(autouse=True)
+def _threads_for_little_work(monkeypatch):
+    monkeypatch.setattr(_blas, "PRODUCTS_PER_THREAD", 1.0)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("n_threads", [2, 4, None])
 def test_any_number_of_threads_gives_the_same_bits(clusters, series, precision, n_threads):
@@ -55,7 +60,7 @@ def test_any_number_of_threads_gives_the_same_bits(clusters, series, precision, 
     assert_same_bits(accumulate_stats(clusters, series, precision=precision, n_threads=n_threads), expected)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cuts=st.lists(st.integers(0, N_FRAMES), max_size=8),
     precision=st.sampled_from(PRECISIONS),
