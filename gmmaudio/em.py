@@ -2,7 +2,8 @@
 
 Conventions. Log-likelihoods are natural logs. `history[i]` is the mean log-likelihood per frame of the parameters that
 *entered* iteration i + 1; the parameters that are returned are one update further than its last entry, so they are at
-least as likely wherever the update is an ascent. `len(history) == n_iter` always.
+least as likely wherever the update is an ascent. `len(history) == n_iter` always. A run may stop after any update and
+another one go on from what it left, with the same results as one run that did not stop.
 """
 
 import math
@@ -49,12 +50,15 @@ class EmResult(Generic[ParamsT]):
         Number of updates made.
     converged : bool
         Whether the change fell below the tolerance; False when the iteration limit ended the run.
+    fall_expected : bool
+        Whether the last update was not an ascent by design, so that the next log-likelihood may be lower.
     """
 
     params: ParamsT
     history: tuple[float, ...]
     n_iter: int
     converged: bool
+    fall_expected: bool = False
 
 
 def run_em(
@@ -66,6 +70,8 @@ def run_em(
     tol: float,
     may_fall: Callable[[ParamsT, StatsT], bool] | None = None,
     callback: Callable[[int, ParamsT, float], None] | None = None,
+    resume: EmResult[ParamsT] | None = None,
+    on_update: Callable[[EmResult[ParamsT]], None] | None = None,
 ) -> EmResult[ParamsT]:
     """Alternate E-step and M-step until the mean log-likelihood per frame changes by less than a tolerance.
 
@@ -89,7 +95,11 @@ def run_em(
         statistics is not an ascent by design (a repair of dead components, a prior); no warning follows then.
     callback : callable, optional
         Called in each iteration with its number (from 1), the parameters that entered it, and their mean
-        log-likelihood per frame: for progress bars and checkpoints. An exception raised by it ends the run.
+        log-likelihood per frame: for progress bars. An exception raised by it ends the run.
+    resume : EmResult, optional
+        What an earlier run left, to go on from instead of from `params`.
+    on_update : callable, optional
+        Called with the start and after each update, with what the run would return if it ended now: for checkpoints.
 
     Returns
     -------
@@ -98,31 +108,38 @@ def run_em(
     Raises
     ------
     ParameterError
-        If `max_iter` or `tol` cannot be used, or there are no frames.
+        If `max_iter` or `tol` cannot be used, the earlier run is longer than `max_iter`, or there are no frames.
     GmmAudioError
         If the log-likelihood is NaN or infinite.
     """
-    _check_limits(max_iter, tol)
-    history: list[float] = []
-    fall_expected = False
-    converged = False
-    while len(history) < max_iter and not converged:
-        stats = accumulate(params)
-        history.append(_mean_log_likelihood(stats))
+    state = EmResult(params, (), 0, converged=False) if resume is None else resume
+    _check_limits(max_iter, tol, state.n_iter)
+    if resume is None and on_update is not None:
+        on_update(state)
+    while state.n_iter < max_iter and not state.converged:
+        stats = accumulate(state.params)
+        history = (*state.history, _mean_log_likelihood(stats))
         if callback is not None:
-            callback(len(history), params, history[-1])
+            callback(len(history), state.params, history[-1])
+        converged = False
         if len(history) > 1:
-            fell = not fall_expected and _warn_of_fall(history)
+            fell = not state.fall_expected and _warn_of_fall(history)
             converged = not fell and abs(history[-1] - history[-2]) < tol
-        fall_expected = may_fall is not None and may_fall(params, stats)
-        params = estimate(stats)
-    return EmResult(params, tuple(history), len(history), converged)
+        fall_expected = may_fall is not None and may_fall(state.params, stats)
+        state = EmResult(estimate(stats), history, len(history), converged, fall_expected)
+        if on_update is not None:
+            on_update(state)
+    return state
 
 
-def _check_limits(max_iter: int, tol: float) -> None:
+def _check_limits(max_iter: int, tol: float, n_iter: int) -> None:
     """Raise if the loop could not run or would never end as asked."""
     if max_iter < 1:
         raise ParameterError(f"max_iter is {max_iter} but at least 1 iteration is needed")
+    if n_iter > max_iter:
+        raise ParameterError(
+            f"max_iter is {max_iter} but the run to go on with has {n_iter} iterations already; raise it"
+        )
     if not tol >= 0:
         raise ParameterError(f"tol is {tol} but must be 0 (run all iterations) or positive")
 
@@ -137,7 +154,7 @@ def _mean_log_likelihood(stats: Statistics) -> float:
     return mean
 
 
-def _warn_of_fall(history: list[float]) -> bool:
+def _warn_of_fall(history: tuple[float, ...]) -> bool:
     """Warn if the last entry is lower than the one before by more than rounding, and say whether it is."""
     fall = history[-2] - history[-1]
     fell = fall > ROUNDING + RELATIVE_ROUNDING * abs(history[-2])

@@ -11,6 +11,7 @@ variances, a valid feature pipeline) run on what was read. Nothing is ever unpic
 """
 
 import contextlib
+import glob
 import importlib
 import json
 import math
@@ -36,6 +37,7 @@ _HEADER = "header.json"
 _MAX_HEADER_BYTES = 16 * 2**20
 _NUMBER_KINDS = "biuf"
 _KINDS = {
+    "checkpoint": "gmmaudio.checkpoint:Checkpoint",
     "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",
     "gmm_params": "gmmaudio.gmm.parameters:GmmParams",
@@ -143,13 +145,35 @@ def load(path: str | os.PathLike[str], *, kind: str | None = None) -> Any:
     stored = read_stored(path)
     if kind is not None and stored.kind != kind:
         raise GmmAudioError(f"{path} holds a model of kind '{stored.kind}', but '{kind}' is needed here")
+    try:
+        return restore(stored)
+    except GmmAudioError as error:
+        raise GmmAudioError(f"{path} is not a valid {stored.kind} model: {error}") from error
+
+
+def restore(stored: StoredModel) -> Any:
+    """Build the model that was stored, of whatever kind.
+
+    Raises
+    ------
+    GmmAudioError
+        If the kind is unknown, something is missing, or a value is one that no model can have.
+    """
+    if stored.kind not in _KINDS:
+        raise GmmAudioError(f"the kind of model {stored.kind!r} is unknown; known are {', '.join(_KINDS)}")
     module, _, name = _KINDS[stored.kind].partition(":")
     model_class: type[Storable] = getattr(importlib.import_module(module), name)
     try:
         return model_class.from_stored(stored)
-    except (GmmAudioError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise GmmAudioError(f"{path} is not a valid {stored.kind} model: {reason}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GmmAudioError(f"{error} is missing" if isinstance(error, KeyError) else str(error)) from error
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed in the middle of `save` to this path have left beside it."""
+    path = Path(path).resolve()
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        left.unlink(missing_ok=True)
 
 
 def read_stored(path: str | os.PathLike[str]) -> StoredModel:

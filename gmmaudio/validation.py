@@ -14,7 +14,9 @@ LARGEST_VALUE = 1e150
 """Features beyond this have squares that float64 cannot hold."""
 
 
-def check_frames(frames: npt.ArrayLike, *, n_features: int | None = None, name: str = "frames") -> FloatArray:
+def check_frames(
+    frames: npt.ArrayLike, *, n_features: int | None = None, name: str = "frames", first_row: int = 0
+) -> FloatArray:
     """Return frames as a finite array of shape (n_frames, n_features), float32 or float64.
 
     Parameters
@@ -25,6 +27,8 @@ def check_frames(frames: npt.ArrayLike, *, n_features: int | None = None, name: 
         The number of columns that the model needs; any number of at least one if it is not given.
     name : str
         What the message calls the array.
+    first_row : int
+        Number that the message gives to the first row, where this is a part of a longer array.
 
     Raises
     ------
@@ -40,7 +44,7 @@ def check_frames(frames: npt.ArrayLike, *, n_features: int | None = None, name: 
         )
     # The extremes tell about every value (NaN passes no comparison) and need no array as large as the data.
     if array.size and not (float(array.min()) >= -LARGEST_VALUE and float(array.max()) <= LARGEST_VALUE):
-        row = int(np.flatnonzero(~(np.abs(array) <= np.float64(LARGEST_VALUE)).all(axis=1))[0])
+        row = first_row + int(np.flatnonzero(~(np.abs(array) <= np.float64(LARGEST_VALUE)).all(axis=1))[0])
         raise ParameterError(
             f"{name} holds NaN, infinity or a value beyond {LARGEST_VALUE:g}, first in row {row}; "
             "remove or repair such rows"

@@ -22,8 +22,9 @@ MAY_IMPORT = {
     "plotting": BASE | {"metrics"},
     "audio": BASE,
     "persistence": BASE,
+    "checkpoint": BASE | {"em", "persistence"},
     "features": BASE | {"audio", "persistence"},
-    "gmm": BASE | {"em", "persistence"},
+    "gmm": BASE | {"checkpoint", "em", "persistence"},
     "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
     "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
 }

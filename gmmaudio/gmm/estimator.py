@@ -1,8 +1,10 @@
 """`GMM`: the Gaussian mixture with the manners of a scikit-learn estimator; all mathematics is in the other modules."""
 
+import contextlib
+import os
 import warnings
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +14,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio.checkpoint import CheckpointFile
 from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.density import Precision, frame_log_likelihoods, most_likely_components, responsibilities
 from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_ml, global_moments
-from gmmaudio.gmm.initialization import Initialization, initial_params, single_gaussian
+from gmmaudio.gmm.frame_source import Frames, FrameSource, is_one_array
+from gmmaudio.gmm.initialization import Initialization, Subsample, initial_params, subsample_limit
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
-from gmmaudio.validation import check_frame_weights, check_frames
+from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
+from gmmaudio.gmm.survey import Survey, array_digest, survey
+from gmmaudio.validation import check_frames
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -47,6 +52,10 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     precision : {"single", "double"}
         Arithmetic of densities; sums of statistics are float64 in both.
     random_state : int, RandomState or None
+    memory_frames : float, optional
+        How many frames `partial_fit` remembers of a stream that drifts: a frame that is t frames old counts
+        ``exp(−t / memory_frames)``, so that the model never stands for more than about that many frames, and 63 % of
+        what it knows is younger. It forgets nothing if not given. `fit` takes no notice.
 
     Attributes
     ----------
@@ -90,6 +99,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         covariances_init: npt.ArrayLike | None = None,
         precision: Precision = "single",
         random_state: int | np.random.RandomState | None = None,
+        memory_frames: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -102,6 +112,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.covariances_init = covariances_init
         self.precision = precision
         self.random_state = random_state
+        self.memory_frames = memory_frames
 
     @classmethod
     def from_params(cls, params: GmmParams, *, precision: Precision = "single") -> Self:
@@ -135,48 +146,74 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def fit(
         self,
-        X: npt.ArrayLike,
+        X: Frames,
         y: object = None,
         sample_weight: npt.ArrayLike | None = None,
         *,
         callback: Callable[[int, GmmParams, float], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Train on frames.
+        """Train on frames, in memory that does not grow with their number.
 
         Parameters
         ----------
-        X : array-like, shape (n_frames, n_features)
+        X : array-like, memory map, chunks or paths
+            Frames, shape (n_frames, n_features). Whatever is more than memory holds comes as a memory map, as chunks (a
+            list of arrays, an object whose `__iter__` starts afresh, or a function that returns a fresh iterator), or
+            as a list of `.npy` and `.features` files. The same frames give the same bits in all these forms, in any
+            chunks. They are gone through once for a survey and once in each iteration.
         y : ignored
         sample_weight : array-like, shape (n_frames,), optional
             How many times each frame counts; a frame of weight 0 counts as absent. Their common scale has no meaning.
         callback : callable, optional
-            For progress and checkpoints; see `gmmaudio.em.run_em`.
-        callback : callable, optional
-            See `gmmaudio.em.run_em`.
+            For progress bars; see `gmmaudio.em.run_em`.
+        checkpoint : path-like, optional
+            A file that keeps the training. It is replaced now and then, so that writing takes a few hundredths of the
+            time, and whenever the training ends: also by Ctrl-C or an exception. Where it exists, the training goes on
+            from it and ends with the same bits as one that was never interrupted. `max_iter` may be raised to go on
+            after the end.
 
         Raises
         ------
         ParameterError
-            If an option or a weight cannot be used.
+            If an option, a weight or a chunk cannot be used, or the checkpoint is of another training.
+        GmmAudioError
+            If a file cannot be read or written.
 
         Warns
         -----
         ConvergenceWarning
             If the iteration limit ends the training.
+
+        Examples
+        --------
+        >>> halves = [np.zeros((100, 1)), np.ones((100, 1))]
+        >>> GMM(1).fit(halves).means_, GMM(1).fit(lambda: iter(halves)).means_
+        (array([[0.5]]), array([[0.5]]))
         """
         self._check_options()
-        frames = self._validated(X, reset=True)
-        weights = _normalized_weights(sample_weight, len(frames))
-        floor = absolute_variance_floor(*single_gaussian(frames, weights), fraction=self.variance_floor)
-        result = run_em(
-            self._start(frames, weights, floor),
-            lambda params: accumulate_stats(params, frames, frame_weights=weights, precision=self.precision),
-            lambda stats: estimate_ml(stats, variance_floor=floor),
-            max_iter=self.max_iter,
-            tol=self.tol,
-            may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
-            callback=callback,
-        )
+        source = self._source(X, sample_weight)
+        random_state = check_random_state(self.random_state)
+        identity = self._identity(random_state)
+        surveyed, sample = self._survey(source, random_state)
+        floor = absolute_variance_floor(surveyed.mean, surveyed.variance, fraction=self.variance_floor)
+        with contextlib.ExitStack() as stack:
+            kept = None
+            if checkpoint is not None:
+                identity |= {"n_frames": surveyed.n_frames, "n_features": surveyed.n_features, "data": surveyed.digest}
+                kept = stack.enter_context(CheckpointFile(checkpoint, identity))
+            resume = None if kept is None else kept.state
+            result = run_em(
+                self._start(surveyed, sample, floor, random_state) if resume is None else resume.params,
+                lambda params: self._accumulate(params, source),
+                lambda stats: estimate_ml(stats, variance_floor=floor),
+                max_iter=self.max_iter,
+                tol=self.tol,
+                may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
+                callback=callback,
+                resume=resume,
+                on_update=None if kept is None else kept.keep,
+            )
         if not result.converged and self.tol > 0:
             warnings.warn(
                 f"EM stopped at max_iter={self.max_iter} before the change per iteration fell below tol={self.tol}; "
@@ -185,7 +222,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
                 stacklevel=2,
             )
         self.variance_floor_ = floor
-        self._publish(result.params, result.history, result.converged, float(weights.sum()))
+        self._publish(result.params, result.history, result.converged, surveyed.total_weight)
         return self
 
     def partial_fit(self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None) -> Self:
@@ -193,20 +230,26 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
         Incremental EM (Neal & Hinton 1998): the batch's statistics under the present model are added to the statistics
         that the model stands for, `n_frames_seen_` frames distributed as it says, and the sum is re-estimated. Every
-        frame counts once, whichever batch it came in. The first batch of an unfitted estimator also initialises it: it
-        should hold many frames per component, from everywhere in the data. One pass does not reach what `fit` does.
+        frame counts once, whichever batch it came in; with `memory_frames` it counts the less the older it is (in sums
+        of weights, within a batch too, so that one component does not depend on the cutting). The first batch of an
+        unfitted estimator also initialises it: it should hold many frames per component, from everywhere in the data.
+        One pass does not reach what `fit` does.
 
-        Parameters and errors as in `fit`.
+        X is an array-like; other parameters and errors as in `fit`.
         """
         self._check_options()
         first = not hasattr(self, "params_")
-        frames = self._validated(X, reset=first)
-        weights = _normalized_weights(sample_weight, len(frames))
+        source = FrameSource(self._validated(X, reset=first), sample_weight)
         if first:
-            floor = absolute_variance_floor(*single_gaussian(frames, weights), fraction=self.variance_floor)
-            self._publish(self._start(frames, weights, floor), history=(), converged=False, n_frames_seen=0.0)
-        batch = accumulate_stats(self.params_, frames, frame_weights=weights, precision=self.precision)
-        total = batch + GmmStats.expected(self.params_, self.n_frames_seen_ * self.params_.weights)
+            random_state = check_random_state(self.random_state)
+            surveyed, sample = self._survey(source, random_state)
+            floor = absolute_variance_floor(surveyed.mean, surveyed.variance, fraction=self.variance_floor)
+            start = self._start(surveyed, sample, floor, random_state)
+            self._publish(start, history=(), converged=False, n_frames_seen=0.0)
+        total_weight = sum(float(weights.sum()) for _, weights in source.blocks())
+        batch = self._accumulate(self.params_, source, end=total_weight)
+        remembered = self._remembered(total_weight) * self.n_frames_seen_
+        total = batch + GmmStats.expected(self.params_, remembered * self.params_.weights)
         floor = absolute_variance_floor(*global_moments(total), fraction=self.variance_floor)
         params = estimate_ml(total, variance_floor=floor)
         history = (*self.history_, batch.log_likelihood / batch.n_frames)
@@ -286,35 +329,83 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             raise ParameterError(
                 f"variance_floor is {self.variance_floor} but must be a positive fraction of the global variance"
             )
+        if self.memory_frames is not None and not 0 < self.memory_frames < np.inf:
+            raise ParameterError(
+                f"memory_frames is {self.memory_frames} but must be a positive number of frames; None forgets nothing"
+            )
 
-    def _start(self, frames: FloatArray, weights: Float64Array, floor: Float64Array) -> GmmParams:
+    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None) -> FrameSource:
+        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
+        if is_one_array(X):
+            return FrameSource(validate_data(self, X, dtype="numeric"), sample_weight)
+        return FrameSource(X, sample_weight)
+
+    def _survey(self, source: FrameSource, random_state: np.random.RandomState) -> tuple[Survey, Subsample | None]:
+        """Go through the frames once; the subsample is None where the start is given in full."""
+        given = (self.weights_init, self.means_init, self.covariances_init)
+        sample = None
+        if any(values is None for values in given):
+            sample = Subsample(subsample_limit(self.n_components), random_state)
+        surveyed = survey(source, sample)
+        self.n_features_in_ = surveyed.n_features
+        return surveyed, sample
+
+    def _accumulate(self, params: GmmParams, source: FrameSource, *, end: float | None = None) -> GmmStats:
+        """Return the statistics of all frames; with their total weight as `end`, of what is remembered of them."""
+        accumulator = StatsAccumulator(params, precision=self.precision)
+        passed = 0.0
+        for frames, weights in source.blocks():
+            remembered = weights
+            if end is not None and self.memory_frames is not None:
+                ages = end - passed - weights.cumsum()
+                remembered = weights * self._remembered(np.maximum(ages, 0.0))  # rounding makes the last a little < 0
+                passed += float(weights.sum())
+            accumulator.push(frames, remembered)
+        return accumulator.result()
+
+    def _remembered(self, age: Any) -> Any:
+        """Return how much a frame of some age counts."""
+        return 1.0 if self.memory_frames is None else np.exp(-age / self.memory_frames)
+
+    def _identity(self, random_state: np.random.RandomState) -> dict[str, Any]:
+        """Return the options that the result depends on; arrays and states of generators as digests."""
+        identity: dict[str, Any] = {
+            name: value
+            for name, value in self.get_params().items()
+            if name not in ("max_iter", "memory_frames", "random_state")
+        }
+        for name in ("weights_init", "means_init", "covariances_init"):
+            if identity[name] is not None:
+                identity[name] = array_digest(np.asarray(identity[name], dtype=np.float64))
+        given: Any = self.random_state
+        if isinstance(given, np.random.RandomState):
+            given = array_digest(*map(np.asarray, tuple(random_state.get_state(legacy=True))[1:]))
+        return identity | {"n_components": int(self.n_components), "random_state": given}
+
+    def _start(
+        self, surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState
+    ) -> GmmParams:
         """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
-        weights_init, means_init, covariances_init = self.weights_init, self.means_init, self.covariances_init
-        if weights_init is None or means_init is None or covariances_init is None:
+        weights_init: Any = self.weights_init
+        means_init: Any = self.means_init
+        covariances_init: Any = self.covariances_init
+        if sample is not None:
+            frames, weights = sample.result()
             found = initial_params(
                 frames,
                 self.n_components,
                 init=self.init,
                 variance_floor=floor,
                 frame_weights=weights,
-                random_state=check_random_state(self.random_state),
+                random_state=random_state,
             )
             weights_init = found.weights if weights_init is None else weights_init
             means_init = found.means if means_init is None else means_init
             covariances_init = found.variances if covariances_init is None else covariances_init
         params = GmmParams(weights_init, means_init, covariances_init)
-        if params.means.shape != (self.n_components, frames.shape[1]):
+        if params.means.shape != (self.n_components, surveyed.n_features):
             raise ParameterError(
                 f"the *_init parameters have shape {params.means.shape} but n_components and the data "
-                f"need {(self.n_components, frames.shape[1])}"
+                f"need {(self.n_components, surveyed.n_features)}"
             )
         return params
-
-
-def _normalized_weights(sample_weight: npt.ArrayLike | None, n_frames: int) -> Float64Array:
-    """Return the weights scaled so that the positive ones average 1: their common scale has no meaning."""
-    weights = check_frame_weights(sample_weight, n_frames)
-    positive = weights[weights > 0]
-    if not positive.size:
-        raise ParameterError("every sample_weight is zero; at least one must be positive")
-    return np.asarray(weights / positive.mean())

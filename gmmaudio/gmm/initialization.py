@@ -3,8 +3,11 @@
 Conventions. An initialiser returns `GmmParams` and draws only from the `RandomState` it is given; "split" draws
 nothing but the choice of a subsample. At most `SUBSAMPLE_PER_COMPONENT` frames per component (and at least
 `SUBSAMPLE_MIN`) are looked at, so that the start costs about as much as one or two EM iterations on a large collection.
+Which ones depends on the seed and on their number in the stream alone, and the moments are summed in steps of fixed
+bounds: a start has the same bits for any cutting of the stream, and on any number of processors.
 """
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Literal
@@ -25,6 +28,9 @@ SUBSAMPLE_PER_COMPONENT = 100
 
 SUBSAMPLE_MIN = 10_000
 """With fewer frames than this nothing is left out."""
+
+STEP_FRAMES = 4096
+"""Frames of a stream that are looked at together."""
 
 LLOYD_ITERATIONS = 5
 """k-means iterations after the seeding; EM gains nothing from more (it improves faster by itself)."""
@@ -67,24 +73,103 @@ def initial_params(
     methods: dict[str, Callable[..., GmmParams]] = {"kmeans++": _from_kmeans, "split": _by_splitting, "random": _random}
     if init not in methods:
         raise ParameterError(f"init is {init!r} but must be one of {sorted(methods)}")
-    used = np.flatnonzero(frame_weights > 0)
-    limit = max(SUBSAMPLE_PER_COMPONENT * n_components, SUBSAMPLE_MIN)
-    if len(used) > limit:
-        used = np.sort(random_state.choice(used, limit, replace=False))
-    return methods[init](np.asarray(frames)[used], frame_weights[used], n_components, variance_floor, random_state)
+    sample = Subsample(subsample_limit(n_components), random_state)
+    sample.push(np.asarray(frames), frame_weights)
+    return methods[init](*sample.result(), n_components, variance_floor, random_state)
+
+
+def subsample_limit(n_components: int) -> int:
+    """Return how many frames an initialiser looks at, at most."""
+    return max(SUBSAMPLE_PER_COMPONENT * n_components, SUBSAMPLE_MIN)
+
+
+class Subsample:
+    """A random choice without replacement from the frames of a stream with a positive weight; all, if they are few.
+
+    Each frame draws a key, and those with the smallest keys are kept.
+
+    Parameters
+    ----------
+    limit : int
+        Number of frames to choose.
+    random_state : numpy.random.RandomState
+        Read for the seed of the keys, but left as it is.
+    """
+
+    def __init__(self, limit: int, random_state: np.random.RandomState) -> None:
+        self._limit = limit
+        self._random = np.random.default_rng(copy.deepcopy(random_state).randint(2**31))
+        self._largest_key = np.inf
+        self._kept: list[tuple[Float64Array, FloatArray, Float64Array]] = []
+
+    def push(self, frames: FloatArray, weights: Float64Array) -> None:
+        """Look at the next frames of the stream."""
+        for start in range(0, len(frames), STEP_FRAMES):
+            rows = slice(start, start + STEP_FRAMES)
+            keys = self._random.random(len(frames[rows]))
+            chosen = (weights[rows] > 0) & (keys < self._largest_key)
+            self._kept.append((keys[chosen], frames[rows][chosen], weights[rows][chosen]))
+            if sum(len(keys) for keys, _, _ in self._kept) > 1.5 * self._limit:
+                self._prune()
+
+    def result(self) -> tuple[FloatArray, Float64Array]:
+        """Return the chosen frames and their weights, in the order of the stream."""
+        self._prune()
+        return self._kept[0][1:]
+
+    def _prune(self) -> None:
+        """Keep the frames with the smallest keys of those there are."""
+        keys, frames, weights = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+        if len(keys) > self._limit:
+            smallest = np.sort(np.argpartition(keys, self._limit)[: self._limit])
+            keys, frames, weights = keys[smallest], frames[smallest], weights[smallest]
+            self._largest_key = float(keys.max())
+        self._kept = [(keys, frames, weights)]
+
+
+class Moments:
+    """Weighted mean and variance of each feature of a stream of frames, in one pass.
+
+    Each step of frames is summed about its own mean, and steps are joined by the update of Chan, Golub & LeVeque 1979,
+    so a constant feature has a variance of 0 at any offset. Not BLAS products but plain sums, which have the same bits
+    on every machine. The bits depend on the cutting unless it is at multiples of `STEP_FRAMES`.
+    """
+
+    def __init__(self) -> None:
+        self.total_weight = 0.0
+        self._origin = self._offset = self._squares = np.zeros(0)
+
+    def push(self, frames: FloatArray, weights: Float64Array) -> None:
+        """Add the next frames of the stream."""
+        for start in range(0, len(frames), STEP_FRAMES):
+            rows = slice(start, start + STEP_FRAMES)
+            if self.total_weight == 0.0:
+                self._origin = frames[start].astype(np.float64)
+                self._offset = self._squares = np.zeros(len(self._origin))
+            self._add_step(frames[rows] - self._origin, weights[rows, np.newaxis])
+
+    def result(self) -> tuple[Float64Array, Float64Array]:
+        """Return mean and variance, each of shape (n_features,)."""
+        return self._origin + self._offset, self._squares / self.total_weight
+
+    def _add_step(self, shifted: Float64Array, weights: Float64Array) -> None:
+        """Join a step, given relative to the origin, to what there is."""
+        weight = float(weights.sum())
+        if weight == 0.0:
+            return
+        offset = (weights * shifted).sum(axis=0) / weight
+        squares = (weights * np.square(shifted - offset)).sum(axis=0)
+        share = weight / (self.total_weight + weight)
+        self._squares = self._squares + squares + np.square(offset - self._offset) * (self.total_weight * share)
+        self._offset = self._offset + (offset - self._offset) * share
+        self.total_weight += weight
 
 
 def single_gaussian(frames: FloatArray, frame_weights: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return weighted mean and variance of the frames in float64, each of shape (n_features,).
-
-    Two passes, so that a constant feature has a variance of 0 up to the rounding of its mean at any offset.
-    """
-    chunks = [slice(start, start + 4096) for start in range(0, len(frames), 4096)]
-    total = frame_weights.sum()
-    origin = frames[0].astype(np.float64)
-    mean = origin + sum(frame_weights[rows] @ (frames[rows] - origin) for rows in chunks) / total
-    variance = sum(frame_weights[rows] @ np.square(frames[rows] - mean) for rows in chunks) / total
-    return np.asarray(mean), np.asarray(variance)
+    """Return weighted mean and variance of the frames in float64, each of shape (n_features,)."""
+    moments = Moments()
+    moments.push(np.ascontiguousarray(frames), frame_weights)
+    return moments.result()
 
 
 def _random(
@@ -148,10 +233,12 @@ def _cluster_labels(
     """Return the cluster of each frame; some clusters stay empty when there are too few distinct frames."""
     from sklearn.cluster import KMeans  # slow to import, and only needed here
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     n_clusters = min(n_components, len(standardized))
     kmeans = KMeans(n_clusters, n_init=1, max_iter=LLOYD_ITERATIONS, random_state=random_state)
-    with warnings.catch_warnings():
+    # One thread: with more, scikit-learn adds up their sums in the order in which they happen to end.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct frames than clusters: repaired later
         return np.asarray(kmeans.fit(standardized, sample_weight=weights).labels_, dtype=np.intp)
 

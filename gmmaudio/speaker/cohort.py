@@ -185,9 +185,7 @@ class Cohort:
         return np.concatenate([np.empty(0, np.intp), *starts])
 
 
-def normalize(
-    llrs: Float64Array, against_cohort: Float64Array, usable: BoolArray, *, scale: bool
-) -> Float64Array:
+def normalize(llrs: Float64Array, against_cohort: Float64Array, usable: BoolArray, *, scale: bool) -> Float64Array:
     """Return T-normalised scores, ``(llr − mean) / standard deviation`` over the usable cohort models.
 
     Parameters
