@@ -137,9 +137,7 @@ def _check_limits(max_iter: int, tol: float, n_iter: int) -> None:
     if max_iter < 1:
         raise ParameterError(f"max_iter is {max_iter} but at least 1 iteration is needed")
     if n_iter > max_iter:
-        raise ParameterError(
-            f"max_iter is {max_iter} but the run to go on with has {n_iter} iterations already; raise it"
-        )
+        raise ParameterError(f"max_iter is {max_iter} but the earlier run has {n_iter} iterations already; raise it")
     if not tol >= 0:
         raise ParameterError(f"tol is {tol} but must be 0 (run all iterations) or positive")
 

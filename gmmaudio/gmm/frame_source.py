@@ -20,7 +20,7 @@ from gmmaudio.gmm._moments import WINDOW_FRAMES
 from gmmaudio.persistence import read_stored
 from gmmaudio.validation import check_frame_weights, check_frames
 
-BLOCK_BYTES = 2**25
+BLOCK_BYTES = 2**24
 """A block is as many windows of the E-step as fit into this much memory in float64, and at least one."""
 
 FrameChunks = Callable[[], Iterable[npt.ArrayLike]] | Iterable[npt.ArrayLike]
@@ -169,7 +169,7 @@ def _opener(X: Any) -> Callable[[], _NamedChunks]:
     if isinstance(X, Iterator):
         raise ParameterError(
             f"X is a {type(X).__name__}, which can be gone through only once, but EM needs all frames in each "
-            "iteration; give the function that makes it (without calling it), a list of arrays, or each chunk to partial_fit"
+            "iteration; give the function that makes it (not called), a list of arrays, or each chunk to partial_fit"
         )
     start = X if not isinstance(X, Iterable) else lambda: X
     return lambda: ((f"X[{number}]", chunk) for number, chunk in enumerate(start()))

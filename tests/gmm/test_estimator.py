@@ -267,6 +267,49 @@ def test_partial_fit_after_fit_keeps_what_was_learnt(X):
     np.testing.assert_allclose(gmm.means_, before, atol=0.1)
 
 
+def forgetful_moments(x, memory_frames):
+    """Mean and variance with exponentially decaying weights, by the definition."""
+    weights = np.exp(-np.arange(len(x))[::-1] / memory_frames)
+    mean = np.average(x, axis=0, weights=weights)
+    return mean, np.average(np.square(x - mean), axis=0, weights=weights)
+
+
+@pytest.mark.parametrize("n_batches", [1, 3, 50])
+def test_forgetting_gives_one_component_the_decaying_moments_whatever_the_batches(X, n_batches):
+    gmm = GMM(1, memory_frames=60.0, precision="double")
+    for batch in np.array_split(X, n_batches):
+        gmm.partial_fit(batch)
+    mean, variance = forgetful_moments(X, 60.0)
+    np.testing.assert_allclose(gmm.means_[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(gmm.covariances_[0], variance, rtol=1e-9)
+
+
+def test_forgetting_never_stands_for_more_than_its_memory(X):
+    gmm = GMM(2, memory_frames=100.0, random_state=0)
+    for _ in range(3):
+        gmm.partial_fit(X)
+    np.testing.assert_allclose(gmm.n_frames_seen_, 100.5, rtol=1e-4)  # 1 / (1 − exp(−1 / 100))
+
+
+def test_forgetting_follows_a_drift_that_remembering_does_not():
+    rng = np.random.default_rng(0)
+    forgetful, retentive = (GMM(2, memory_frames=memory, random_state=0) for memory in (2000.0, None))
+    for step in range(60):
+        batch = rng.normal(np.where(rng.random(500) < 0.5, -3.0, 3.0) + 0.2 * step, 0.5)[:, np.newaxis]
+        forgetful.partial_fit(batch)
+        retentive.partial_fit(batch)
+    assert forgetful.score(batch) > retentive.score(batch) + 0.5
+
+
+def test_age_is_counted_in_sums_of_weights(X):
+    counts = np.random.default_rng(0).integers(1, 4, len(X)).astype(float)
+    counts *= len(X) / counts.sum()  # weights that average 1 are taken as they are
+    weighted = GMM(1, memory_frames=80.0, precision="double").partial_fit(X, sample_weight=counts)
+    ages = counts.sum() - counts.cumsum()
+    expected = np.average(X, axis=0, weights=counts * np.exp(-ages / 80.0))
+    np.testing.assert_allclose(weighted.means_[0], expected, rtol=1e-9)
+
+
 # Arguments
 
 
@@ -277,6 +320,7 @@ def test_partial_fit_after_fit_keeps_what_was_learnt(X):
         ({"n_components": 0}, "n_components is 0"),
         ({"n_components": 2.0}, "n_components is 2.0"),
         ({"variance_floor": 0.0}, "variance_floor is 0.0"),
+        ({"memory_frames": 0.0}, "memory_frames is 0.0"),
         ({"init": "kmeans"}, "init is 'kmeans'"),
         ({"precision": "half"}, "precision is 'half'"),
         ({"max_iter": 0}, "max_iter is 0"),
