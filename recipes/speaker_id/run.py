@@ -121,7 +121,7 @@ def print_open_set(title: str, voices: Voices, lengths: dict[str, float | None],
         result = open_set(*zip(*decided, strict=True), names)
         table.add_row(length, f"{nominal:.0%}", str(result.false_accepts), str(result.misses))
     CONSOLE.print(table)
-    axes = plot_confusion(result.confusion, [*names, "a stranger"], decisions=[*names, UNKNOWN])
+    axes = plot_confusion(result.confusion, [*names, UNKNOWN])
     axes.figure.savefig(out / "confusion.png", dpi=120)
 
 
