@@ -19,7 +19,10 @@ from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, es
 from gmmaudio.gmm.initialization import Initialization, initial_params, single_gaussian
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import check_frame_weights, check_frames
+
+_STORED_OPTIONS = "n_components covariance_type max_iter tol variance_floor init precision random_state".split()
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -116,6 +119,32 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         gmm = cls(params.n_components, precision=precision)
         gmm.n_features_in_ = params.n_features
         gmm._publish(params, history=(), converged=False, n_frames_seen=0.0)
+        return gmm
+
+    def to_stored(self) -> StoredModel:
+        """Return the fitted model as it is written to a file; the `*_init` parameters are left behind."""
+        params = self._fitted_params()
+        given = self.get_params()
+        if isinstance(self.random_state, np.random.RandomState):
+            given["random_state"] = None  # the state of a generator is no number
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        options = {name: plain[name] for name in _STORED_OPTIONS}
+        fitted = {"history": list(self.history_), "converged": self.converged_, "n_frames_seen": self.n_frames_seen_}
+        arrays = {"weights": params.weights, "means": params.means, "variances": params.variances}
+        return StoredModel("gmm", {"options": options, "fitted": fitted}, arrays)
+
+    @classmethod
+    def from_stored(cls, stored: StoredModel) -> Self:
+        """Build the fitted model from what a file holds."""
+        gmm = cls(**{name: stored.config["options"][name] for name in _STORED_OPTIONS})
+        gmm._check_options()
+        fitted = stored.config["fitted"]
+        params = GmmParams(*(stored.arrays[name] for name in ("weights", "means", "variances")))
+        if params.n_components != gmm.n_components:
+            raise ParameterError(f"n_components is {gmm.n_components} but there are {params.n_components} components")
+        gmm.n_features_in_ = params.n_features
+        history = tuple(float(value) for value in fitted["history"])
+        gmm._publish(params, history, bool(fitted["converged"]), float(fitted["n_frames_seen"]))
         return gmm
 
     @property

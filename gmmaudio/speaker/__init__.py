@@ -6,4 +6,13 @@ from gmmaudio.speaker.recordings import speaker_pipeline
 from gmmaudio.speaker.results import UNKNOWN, Identification, Verification
 from gmmaudio.speaker.stream import IdentificationStream
 
-__all__ = ["UNKNOWN", "Identification", "IdentificationStream", "SpeakerIdentifier", "Verification", "closed_set", "open_set", "speaker_pipeline"]
+__all__ = [
+    "UNKNOWN",
+    "Identification",
+    "IdentificationStream",
+    "SpeakerIdentifier",
+    "Verification",
+    "closed_set",
+    "open_set",
+    "speaker_pipeline",
+]
