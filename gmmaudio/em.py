@@ -113,7 +113,7 @@ def run_em(
             callback(len(history), params, history[-1])
         if len(history) > 1:
             fell = not fall_expected and _warn_of_fall(history)
-            converged = not fell and abs(history[-1] - history[-2]) < tol
+            converged = bool(not fell and abs(history[-1] - history[-2]) < tol)
         fall_expected = may_fall is not None and may_fall(params, stats)
         params = estimate(stats)
     return EmResult(params, tuple(history), len(history), converged)

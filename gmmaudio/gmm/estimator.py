@@ -22,7 +22,7 @@ from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
 from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import check_frame_weights, check_frames
 
-_STORED_OPTIONS = "n_components covariance_type max_iter tol variance_floor init precision random_state".split()
+_OPTIONS = ("n_components", "covariance_type", "max_iter", "tol", "variance_floor", "init", "precision", "random_state")
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -128,7 +128,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         if isinstance(self.random_state, np.random.RandomState):
             given["random_state"] = None  # the state of a generator is no number
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-        options = {name: plain[name] for name in _STORED_OPTIONS}
+        options = {name: plain[name] for name in _OPTIONS}
         fitted = {"history": list(self.history_), "converged": self.converged_, "n_frames_seen": self.n_frames_seen_}
         arrays = {"weights": params.weights, "means": params.means, "variances": params.variances}
         return StoredModel("gmm", {"options": options, "fitted": fitted}, arrays)
@@ -136,7 +136,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
         """Build the fitted model from what a file holds."""
-        gmm = cls(**{name: stored.config["options"][name] for name in _STORED_OPTIONS})
+        gmm = cls(**{name: stored.config["options"][name] for name in _OPTIONS})
         gmm._check_options()
         fitted = stored.config["fitted"]
         params = GmmParams(*(stored.arrays[name] for name in ("weights", "means", "variances")))
