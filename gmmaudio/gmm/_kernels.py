@@ -191,21 +191,18 @@ def add_selected(
     numbers = np.empty(starts[n_frames], np.int32)
     factors = np.empty(starts[n_frames], np.float32)
     # A counting sort by component: the sums of one component then stay in registers and the first cache.
-    for t in range(n_frames):
-        weight = frame_weights[t] / sums[t]
-        for i in range(starts[t], starts[t + 1]):
-            ends[components[i] + 1] += weight * shares[i] >= NEGLIGIBLE_SHARE
+    for i in range(starts[n_frames]):
+        ends[components[i] + 1] += 1
     for k in range(len(moments)):
         ends[k + 1] += ends[k]
     for t in range(n_frames):
         weight = frame_weights[t] / sums[t]
         for i in range(starts[t], starts[t + 1]):
             factor = weight * shares[i]
-            if factor >= NEGLIGIBLE_SHARE:
-                n = ends[components[i]]
-                numbers[n] = t
-                factors[n] = np.float32(factor)
-                ends[components[i]] = n + 1
+            n = ends[components[i]]
+            numbers[n] = t
+            factors[n] = np.float32(factor if factor >= NEGLIGIBLE_SHARE else 0.0)
+            ends[components[i]] = n + 1
     in_tile = np.empty(n_coefficients, np.float32)
     start = 0
     for k in range(len(moments)):
