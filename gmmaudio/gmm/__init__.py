@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
     from gmmaudio.gmm.scoring import log_likelihood_ratio as log_likelihood_ratio
     from gmmaudio.gmm.statistics import GmmStats as GmmStats
+    from gmmaudio.gmm.statistics import StatsAccumulator as StatsAccumulator
     from gmmaudio.gmm.statistics import accumulate_stats as accumulate_stats
 
 _MODULE_OF = {
     "GMM": "estimator",
     "GmmParams": "parameters",
     "GmmStats": "statistics",
+    "StatsAccumulator": "statistics",
     "accumulate_stats": "statistics",
     "component_log_densities": "density",
     "estimate_map": "estimation",

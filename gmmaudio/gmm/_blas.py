@@ -1,11 +1,23 @@
-"""Matrix products on one thread: tiles are too small to share, and waiting threads make a busy machine crawl."""
+"""Threads: matrix products on one thread each, and several of them at once.
 
-from collections.abc import Callable
+Tiles are too small for BLAS to share one among threads, and waiting BLAS threads make a busy machine crawl. So BLAS is
+held to one thread, and different tiles go to different threads of our own.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
+from gmmaudio.errors import ParameterError
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+PRODUCTS_PER_THREAD = 1e8
+"""Multiplications (about 2 ms) below which a thread is not worth starting."""
 
 
 def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -20,6 +32,32 @@ def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments
             return function(*args, **kwargs)
 
     return limited
+
+
+def check_n_threads(n_threads: int | None) -> int:
+    """Return the number of threads: the processors that this process may use if none is given."""
+    if n_threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if n_threads < 1:
+        raise ParameterError(f"n_threads is {n_threads} but must be at least 1; leave it out to use all processors")
+    return n_threads
+
+
+def worth_threads(n_threads: int, n_products: float) -> int:
+    """Return how many threads pay for so many multiplications: starting them costs as much as `PRODUCTS_PER_THREAD`."""
+    return int(min(n_threads, max(1, n_products // PRODUCTS_PER_THREAD)))
+
+
+def in_parallel(function: Callable[[Item], None], items: Iterable[Item], *, n_threads: int) -> None:
+    """Call a function that releases the interpreter lock for each item, on up to so many threads."""
+    items = list(items)
+    if n_threads == 1 or len(items) < 2:
+        for item in items:
+            function(item)
+        return
+    with ThreadPoolExecutor(min(n_threads, len(items))) as pool:
+        for future in [pool.submit(function, item) for item in items]:
+            future.result()
 
 
 @cache

@@ -3,8 +3,9 @@
 Conventions. Natural logs. `precision="single"` standardises the frames in float64 and then works in float32; it
 silently takes float64 for a model that float32 could not bear (`GmmParams.bears_single`). `precision="double"` is
 float64 throughout. Results are float64 in both. No array of shape (n_frames, n_components) exists unless it is what
-the caller asked for. A log-likelihood saturates, instead of overflowing, for frames more than `SATURATION` mixture
-standard deviations away.
+the caller asked for. In float32 the log-likelihoods of models with `MIN_COMPONENTS` or more leave out components
+beyond `SPAN`: less than ``(n_components − 1) exp(−SPAN)`` nats. A log-likelihood saturates, instead of overflowing,
+for frames more than `SATURATION` mixture standard deviations away.
 
 Bits. The last bits of a matrix product depend on its shape, and with some BLAS kernels (OpenBLAS for Haswell and Zen)
 even on the *place* of a row in it. Inside this module frames are therefore columns, and every product is made of
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm._blas import one_blas_thread
+from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frames
 
@@ -38,6 +39,17 @@ SATURATION = 1e15
 LOG_NEGLIGIBLE = -50.0
 """In float32, components this far (in nats) below the best of a frame are raised to here, a share of 2e-22: smaller
 exponentials are denormal numbers or become so in products, which makes the statistics twenty times slower."""
+
+
+SPAN = 16.0
+"""In float32, nats below the best component of a frame within which components count: all others have a share under
+1.2e-7 each, about the rounding error."""
+
+MIN_COMPONENTS = 32
+"""Smaller models are calculated in full by NumPy: there is little to leave out, and nothing to wait for to compile."""
+
+SLICE_TILES = 8
+"""Tiles that one thread does in one go."""
 
 
 class Tile(NamedTuple):
@@ -65,13 +77,18 @@ def density_tiles(params: GmmParams, frames: FloatArray, *, precision: Precision
     `frames` has been through `check_frames`.
     """
     matrix = density_matrix(params, precision)
+    n_components, n_coefficients = matrix.shape
     n_columns = min(TILE_FRAMES, _whole_blocks(len(frames)))
-    design = np.empty((matrix.shape[1], n_columns), matrix.dtype)
-    log_densities = np.empty((params.n_components, n_columns), matrix.dtype)
+    design = np.empty(n_coefficients * n_columns, matrix.dtype)
+    log_densities = np.empty(n_components * n_columns, matrix.dtype)
     for start in range(0, len(frames), TILE_FRAMES):
         rows = slice(start, min(start + TILE_FRAMES, len(frames)))
         n_padded = _whole_blocks(rows.stop - rows.start)
-        tile = Tile(rows, design[:, :n_padded], log_densities[:, :n_padded])
+        tile = Tile(
+            rows,
+            design[: n_coefficients * n_padded].reshape(n_coefficients, n_padded),
+            log_densities[: n_components * n_padded].reshape(n_components, n_padded),
+        )
         fill_design(params, frames[rows], tile.design)
         np.matmul(matrix, _blocks(tile.design), out=_blocks(tile.log_densities))
         yield tile
@@ -112,6 +129,17 @@ def log_sum_exp(maxima: FloatArray, sums: FloatArray) -> Float64Array:
     return np.asarray(maxima.astype(np.float64) + np.log(sums.astype(np.float64)))
 
 
+def _log_sum_exp_of_columns(log_densities: FloatArray) -> Float64Array:
+    """Return ``log Σ exp`` of the columns in float64; in float32 over the components within `SPAN` of the best."""
+    if log_densities.dtype == np.float64 or len(log_densities) < MIN_COMPONENTS:
+        return log_sum_exp(*exponentiate(log_densities))
+    from gmmaudio.gmm import _kernels
+
+    sums = np.empty(log_densities.shape[1])
+    _kernels.log_sum_exp_columns(log_densities, np.float32(SPAN), sums)
+    return sums
+
+
 @one_blas_thread
 def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single") -> Float64Array:
     """Return the log-likelihood of each frame, ``log Σ_k w_k N(x; μ_k, σ_k²)``.
@@ -139,10 +167,18 @@ def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision
     array([ -1.838, -14.338])
     """
     frames = check_frames(frames, n_features=params.n_features)
+    density_matrix(params, precision)  # an unknown precision is reported even if there are no frames
     log_likelihoods = np.empty(len(frames))
-    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
-        in_tile = log_sum_exp(*exponentiate(log_densities)) + params.log_unit_volume
-        log_likelihoods[rows] = in_tile[: rows.stop - rows.start]
+
+    def write(part: slice) -> None:
+        for rows, _, log_densities in density_tiles(params, frames[part], precision=precision):
+            in_tile = _log_sum_exp_of_columns(log_densities) + params.log_unit_volume
+            log_likelihoods[part][rows] = in_tile[: rows.stop - rows.start]
+
+    n_together = SLICE_TILES * TILE_FRAMES
+    parts = [slice(start, start + n_together) for start in range(0, len(frames), n_together)]
+    n_threads = worth_threads(check_n_threads(None), len(frames) * params.density_matrix.size)
+    in_parallel(write, parts, n_threads=n_threads)
     return log_likelihoods
 
 

@@ -2,6 +2,10 @@
 
 Conventions. Moments are taken about the `center` of the model that produced the statistics and not about zero, so that
 second-order sums keep their digits at any offset of the features. All sums are float64.
+
+Bits. Frames that go through one accumulator give the same bits however they are cut into chunks and with any number
+of threads (see `gmmaudio.gmm._moments`). Statistics that are added with `+` differ by rounding errors of float64 from
+those of all frames at once.
 """
 
 from dataclasses import dataclass
@@ -12,8 +16,9 @@ import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm._blas import one_blas_thread
-from gmmaudio.gmm.density import Precision, density_tiles, exponentiate, log_sum_exp
+from gmmaudio.gmm._blas import check_n_threads, one_blas_thread, worth_threads
+from gmmaudio.gmm._moments import WINDOW_FRAMES, Lane, add_frames, sum_of_lanes, tile_workers
+from gmmaudio.gmm.density import Precision, density_matrix
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frame_weights, check_frames, read_only_array
 
@@ -114,15 +119,116 @@ class GmmStats:
         )
 
 
-@one_blas_thread
+class StatsAccumulator:
+    """The statistics of a stream of frames under a model (the E-step), in bounded memory.
+
+    Parameters
+    ----------
+    params : GmmParams
+    precision : {"single", "double"}
+        Arithmetic of the densities and of the sums over 512 frames; sums over those are float64 in both. In single
+        precision a component that is more than 16 nats below the best of a frame is taken to have no part in it,
+        which drops less than ``(n_components − 1) · 1.2e-7`` of a frame.
+    n_threads : int, optional
+        All processors that the process may use if it is not given. Does not change a bit of the result.
+
+    Raises
+    ------
+    ParameterError
+        If the precision is unknown or the number of threads is not positive.
+
+    Examples
+    --------
+    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], variances=[[0.1], [0.1]])
+    >>> accumulator = StatsAccumulator(params)
+    >>> for chunk in ([[-1.0], [1.0]], [[1.0]]):
+    ...     accumulator.push(chunk)
+    >>> accumulator.result().zeroth.round(3)
+    array([1., 2.])
+    """
+
+    def __init__(self, params: GmmParams, *, precision: Precision = "single", n_threads: int | None = None) -> None:
+        self._params = params
+        self._precision = precision
+        self._n_threads = check_n_threads(n_threads)
+        density_matrix(params, precision)  # an unknown precision is reported here
+        self._lanes: list[Lane] = []
+        self._pending: list[tuple[FloatArray, Float64Array]] = []
+        self._n_pending = 0
+
+    def push(self, frames: npt.ArrayLike, frame_weights: npt.ArrayLike | None = None) -> None:
+        """Add the next frames of the stream.
+
+        Parameters
+        ----------
+        frames : array-like, shape (n_frames, n_features)
+            Any number of frames, none included; they may be a memory map.
+        frame_weights : array-like, shape (n_frames,), optional
+            How many times each frame counts, 0 or more: 1 each by default.
+
+        Raises
+        ------
+        ParameterError
+            If the frames do not fit the model or are not finite, or a weight is negative.
+        """
+        frames = check_frames(frames, n_features=self._params.n_features)
+        weights = check_frame_weights(frame_weights, len(frames))
+        if self._n_pending:
+            n_missing = WINDOW_FRAMES - self._n_pending
+            self._keep(frames[:n_missing], weights[:n_missing])
+            frames, weights = frames[n_missing:], weights[n_missing:]
+            if self._n_pending == WINDOW_FRAMES:
+                self._add(self._lanes, *self._joined_pending())
+                self._pending, self._n_pending = [], 0
+        n_whole = len(frames) // WINDOW_FRAMES * WINDOW_FRAMES
+        self._add(self._lanes, frames[:n_whole], weights[:n_whole])
+        self._keep(frames[n_whole:], weights[n_whole:])
+
+    def result(self) -> GmmStats:
+        """Return the statistics of all frames so far; more may follow."""
+        last: list[Lane] = []
+        if self._n_pending:
+            self._add(last, *self._joined_pending())
+        total = sum_of_lanes(self._params, [*self._lanes, *last])
+        n_features, scale = self._params.n_features, self._params.scale
+        return GmmStats(
+            total.moments[:, -1],
+            total.moments[:, :n_features] * scale,
+            total.moments[:, n_features:-1] * np.square(scale),
+            self._params.center,
+            total.log_likelihood,
+            total.n_frames,
+        )
+
+    @one_blas_thread
+    def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
+        """Add frames that start at a multiple of a window to the lanes."""
+        if len(frames):
+            n_threads = worth_threads(self._n_threads, len(frames) * self._params.density_matrix.size)
+            workers = tile_workers(self._params, self._precision, len(frames), n_threads)
+            add_frames(self._params, lanes, frames, weights, workers)
+
+    def _keep(self, frames: FloatArray, weights: Float64Array) -> None:
+        """Copy frames that do not fill a window yet."""
+        if len(frames):
+            self._pending.append((frames.copy(), weights.copy()))
+            self._n_pending += len(frames)
+
+    def _joined_pending(self) -> tuple[FloatArray, Float64Array]:
+        """Return the frames and weights that wait."""
+        frames, weights = zip(*self._pending, strict=True)
+        return np.concatenate(frames), np.concatenate(weights)
+
+
 def accumulate_stats(
     params: GmmParams,
     frames: npt.ArrayLike,
     *,
     frame_weights: npt.ArrayLike | None = None,
     precision: Precision = "single",
+    n_threads: int | None = None,
 ) -> GmmStats:
-    """Return the statistics of frames under a model (the E-step).
+    """Return the statistics of frames under a model: what a `StatsAccumulator` gives for them.
 
     Parameters
     ----------
@@ -133,7 +239,7 @@ def accumulate_stats(
         How many times each frame counts, 0 or more: 1 each by default. The emission update of a hidden Markov model
         passes state posteriors.
     precision : {"single", "double"}
-        See `gmmaudio.gmm.density`; sums over tiles are float64 in both.
+    n_threads : int, optional
 
     Returns
     -------
@@ -142,7 +248,8 @@ def accumulate_stats(
     Raises
     ------
     ParameterError
-        If the frames do not fit the model or are not finite, a weight is negative, or the precision is unknown.
+        If the frames do not fit the model or are not finite, a weight is negative, the precision is unknown, or the
+        number of threads is not positive.
 
     Examples
     --------
@@ -151,33 +258,6 @@ def accumulate_stats(
     >>> stats.zeroth.round(3)
     array([1., 2.])
     """
-    frames = check_frames(frames, n_features=params.n_features)
-    weights = check_frame_weights(frame_weights, len(frames))
-    moments, log_likelihood = _accumulate_moments(params, frames, weights, precision)
-    n_features = params.n_features
-    return GmmStats(
-        moments[:, -1],
-        moments[:, :n_features] * params.scale,
-        moments[:, n_features:-1] * np.square(params.scale),
-        params.center,
-        log_likelihood,
-        float(weights.sum()),
-    )
-
-
-def _accumulate_moments(
-    params: GmmParams, frames: FloatArray, weights: Float64Array, precision: Precision
-) -> tuple[Float64Array, float]:
-    """Return Σ_t a_t γ_t(k) [z, z², 1], shape (n_components, 2 n_features + 1), and the log-likelihood."""
-    moments = np.zeros((params.n_components, 2 * params.n_features + 1))
-    log_likelihood = 0.0
-    for rows, design, log_densities in density_tiles(params, frames, precision=precision):
-        tile_weights = np.zeros(design.shape[1])  # the padding has weight 0
-        tile_weights[: rows.stop - rows.start] = weights[rows]
-        maxima, sums = exponentiate(log_densities)
-        frame_log_likelihood = log_sum_exp(maxima, sums) + params.log_unit_volume
-        log_likelihood += float(tile_weights @ frame_log_likelihood)
-        # Dividing the columns of the design by the sums is cheaper than dividing every responsibility.
-        design *= (tile_weights / sums).astype(design.dtype)
-        moments += log_densities @ design.T
-    return moments, log_likelihood
+    accumulator = StatsAccumulator(params, precision=precision, n_threads=n_threads)
+    accumulator.push(frames, frame_weights)
+    return accumulator.result()
