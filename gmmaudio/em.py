@@ -124,8 +124,8 @@ def run_em(
         converged = False
         if len(history) > 1:
             fell = not state.fall_expected and _warn_of_fall(history)
-            converged = not fell and abs(history[-1] - history[-2]) < tol
-        fall_expected = may_fall is not None and may_fall(state.params, stats)
+            converged = bool(not fell and abs(history[-1] - history[-2]) < tol)
+        fall_expected = may_fall is not None and bool(may_fall(state.params, stats))
         state = EmResult(estimate(stats), history, len(history), converged, fall_expected)
         if on_update is not None:
             on_update(state)

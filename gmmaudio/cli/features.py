@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from gmmaudio.cli.console import channel_option, print_table, progress_bars
+from gmmaudio.cli.arguments import channel_option, load_identifier
+from gmmaudio.cli.console import print_table, progress_bars
 from gmmaudio.errors import ParameterError
 from gmmaudio.features import Features
-from gmmaudio.persistence import load, save
+from gmmaudio.persistence import save
 from gmmaudio.speaker.recordings import RecordingReader, common_rate, speaker_pipeline
 
 
@@ -23,7 +24,7 @@ def features(
 ) -> None:
     """Write the frames of each file to OUTPUT/NAME.features, which other commands take in place of the recording."""
     if model is not None:
-        pipeline = load(model).pipeline
+        pipeline = load_identifier(model).pipeline
     else:
         rate = sample_rate or common_rate(files, sample_rate=None, channel=channel)
         pipeline = speaker_pipeline(rate)

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from gmmaudio.cli.console import json_option, print_json, print_table
+from gmmaudio.cli.arguments import json_option
+from gmmaudio.cli.console import print_json, print_table
 from gmmaudio.persistence import load, read_stored
 
 

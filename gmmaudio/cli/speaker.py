@@ -1,24 +1,27 @@
-"""`gmmaudio speaker`: train, enroll, identify, verify, evaluate."""
+"""`gmmaudio speaker`: train, enroll, remove, verify; identify and evaluate are in modules of their own."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from gmmaudio.audio import PcmFormat, stream_blocks
-from gmmaudio.cli.console import channel_option, json_option, print_json, print_table, progress_bars, read_list
-from gmmaudio.errors import GmmAudioError, ParameterError
-from gmmaudio.features import Features
-from gmmaudio.persistence import load, save
-from gmmaudio.speaker import Identification, SpeakerIdentifier
-from gmmaudio.speaker.recordings import Recording
-
-rate_option = click.option(
-    "--false-accept-rate", type=float, help="Fraction of strangers that may be accepted; default: as the model says."
+from gmmaudio.cli.arguments import (
+    all_names,
+    as_recording,
+    channel_option,
+    check_output,
+    files_argument,
+    json_option,
+    list_entries,
+    list_option,
+    load_identifier,
+    rate_option,
 )
-files_argument = click.argument("files", nargs=-1, type=click.Path())
-list_option = click.option("--list", "list_file", type=click.Path(path_type=Path), help="File with one path a line.")
+from gmmaudio.cli.console import print_json, progress_bars
+from gmmaudio.cli.evaluate import evaluate
+from gmmaudio.cli.identify import identify
+from gmmaudio.persistence import save
+from gmmaudio.speaker import SpeakerIdentifier
 
 
 @click.group()
@@ -49,18 +52,13 @@ def train(
     channel: int | None,
 ) -> None:
     """Train a background model on speech of many people, minutes in all."""
-    entries = _entries(files, list_file)
-    names = [name for _, name in entries]
-    if any(names) and not all(names):
-        raise ParameterError(f"some lines of {list_file} name a speaker and some do not; name all of them or none")
+    check_output(output)
+    entries = list_entries(files, list_file)
+    names = all_names(entries, list_file) if any(name for _, name in entries) else None
     identifier = SpeakerIdentifier(n_components=components, false_accept_rate=false_accept_rate, random_state=seed)
     with progress_bars() as progress:
-        identifier.train(
-            [file for file, _ in entries],
-            speakers=[name for name in names if name] or None,
-            channel=channel,
-            progress=progress,
-        )
+        recordings = [as_recording(file) for file, _ in entries]
+        identifier.train(recordings, speakers=names, channel=channel, progress=progress)
     save(identifier, output)
     click.echo(
         f"{output}: {identifier.ubm.n_components} components from {len(entries)} recordings, "
@@ -78,8 +76,8 @@ def train(
 @channel_option
 def enroll(model: str, name: str, files: Sequence[str], list_file: Path | None, add: bool, channel: int | None) -> None:
     """Enroll a speaker NAME in MODEL from one or more recordings, 10 s or more in all."""
-    identifier = _load(model)
-    recordings = [_recording(file) for file, _ in _entries(files, list_file)]
+    identifier = load_identifier(model)
+    recordings = [as_recording(file) for file, _ in list_entries(files, list_file)]
     learn = identifier.add_recordings if add else identifier.enroll
     learn(name, recordings, channel=channel)
     save(identifier, model)
@@ -91,48 +89,7 @@ def enroll(model: str, name: str, files: Sequence[str], list_file: Path | None, 
 @click.argument("name")
 def remove(model: str, name: str) -> None:
     """Remove the speaker NAME from MODEL."""
-    save(_load(model).remove(name), model)
-
-
-@speaker.command()
-@click.argument("model", type=click.Path())
-@files_argument
-@list_option
-@rate_option
-@channel_option
-@json_option
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if a voice is unknown.")
-@click.option("--pcm-rate", type=int, default=16000, show_default=True, help="Sample rate of raw samples, for '-'.")
-@click.option("--pcm-encoding", default="s16le", show_default=True, help="Encoding of raw samples, for '-'.")
-@click.option("--pcm-channels", type=int, default=1, show_default=True, help="Channels of raw samples, for '-'.")
-def identify(
-    model: str,
-    files: Sequence[str],
-    list_file: Path | None,
-    false_accept_rate: float | None,
-    channel: int | None,
-    as_json: bool,
-    exit_code: bool,
-    pcm_rate: int,
-    pcm_encoding: str,
-    pcm_channels: int,
-) -> int:
-    """Say who speaks in each file, or "unknown"; the file "-" is raw samples from standard input."""
-    identifier = _load(model)
-    results: list[tuple[str, Identification]] = []
-    for file, _ in _entries(files, list_file):
-        recording = _recording(file)
-        if file == "-":
-            pcm_format = PcmFormat(pcm_rate, pcm_channels, pcm_encoding)  # type: ignore[arg-type]  # checked there
-            rate = identifier.pipeline.config.sample_rate
-            recording = stream_blocks(sys.stdin.buffer, sample_rate=rate, channel=channel, pcm_format=pcm_format)
-        result = identifier.identify(recording, channel=channel, false_accept_rate=false_accept_rate)
-        results.append((file, result))
-        if as_json:
-            print_json({"file": file, **result.to_dict()})
-    if not as_json:
-        print_table(("file", "decision", "best", "LLR", "score", "needed", "speech"), [_row(*pair) for pair in results])
-    return int(exit_code and any(not result.is_known for _, result in results))
+    save(load_identifier(model).remove(name), model)
 
 
 @speaker.command()
@@ -146,41 +103,16 @@ def verify(
     model: str, name: str, file: str, false_accept_rate: float | None, channel: int | None, as_json: bool
 ) -> int:
     """Say whether FILE is the voice of NAME; exit with 1 if it is not."""
-    result = _load(model).verify(name, _recording(file), channel=channel, false_accept_rate=false_accept_rate)
+    identifier = load_identifier(model)
+    result = identifier.verify(name, as_recording(file), channel=channel, false_accept_rate=false_accept_rate)
     if as_json:
         print_json({"file": file, **result.to_dict()})
     else:
         verdict = "accepted" if result.accepted else "rejected"
-        click.echo(f"{verdict}: {file} as {name} (score {result.score:.2f}, needed {result.threshold:.2f})")
+        compared = f"score {result.score:.2f}, needed {result.threshold:.2f}"
+        click.echo(f"{verdict}: {click.format_filename(file)} as {name} ({compared})")
     return int(not result.accepted)
 
 
-def _load(path: str) -> SpeakerIdentifier:
-    """Return the identifier in a model file."""
-    identifier: SpeakerIdentifier = load(path, kind="speaker_identifier")
-    return identifier
-
-
-def _entries(files: Sequence[str], list_file: Path | None) -> list[tuple[str, str | None]]:
-    """Return the files given as arguments, then those of the list, with the names that the list gives."""
-    entries: list[tuple[str, str | None]] = [(file, None) for file in files]
-    if list_file is not None:
-        entries += read_list(list_file)
-    if not entries:
-        raise GmmAudioError("no files were given; name them, or a list of them with --list")
-    return entries
-
-
-def _recording(file: str) -> Recording:
-    """Return what a file is: saved features, or audio by its path."""
-    if file.endswith(".features"):
-        features: Features = load(file, kind="features")
-        return features
-    return file
-
-
-def _row(file: str, result: Identification) -> tuple[str, ...]:
-    """Return a line of the table of decisions."""
-    best, llr = (result.ranking[0][0], f"{result.ranking[0][1]:.2f}") if result.ranking else ("no speech", "")
-    score = f"{result.score:.2f}" if result.ranking else ""
-    return file, result.decision, best, llr, score, f"{result.threshold:.2f}", f"{result.speech_duration:.1f} s"
+speaker.add_command(identify)
+speaker.add_command(evaluate)

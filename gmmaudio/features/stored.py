@@ -19,7 +19,8 @@ class Features:
 
     Parameters
     ----------
-    frames : float32 array, shape (n_frames, n_features)
+    frames : array, shape (n_frames, n_features)
+        Kept as float32.
     pipeline : PipelineConfig
 
     Raises
@@ -32,12 +33,14 @@ class Features:
     pipeline: PipelineConfig
 
     def __post_init__(self) -> None:
+        frames = np.asarray(self.frames, dtype=np.float32)
         width = self.pipeline.n_features
-        if self.frames.ndim != 2 or self.frames.shape[1] != width or not np.isfinite(self.frames).all():
+        if frames.ndim != 2 or frames.shape[1] != width or not np.isfinite(frames).all():
             raise ParameterError(
-                f"frames has the shape {self.frames.shape} but must be finite and of shape (n_frames, {width}), "
+                f"frames has the shape {frames.shape} but must be finite and of shape (n_frames, {width}), "
                 "as its pipeline makes them"
             )
+        object.__setattr__(self, "frames", frames)
 
     def to_stored(self) -> StoredModel:
         """Return the features as they are written to a file."""
@@ -46,5 +49,4 @@ class Features:
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
         """Build the features from what a file holds."""
-        frames = stored.arrays["frames"].astype(np.float32)
-        return cls(frames, PipelineConfig.from_dict(stored.pipeline or {}))
+        return cls(stored.arrays["frames"], PipelineConfig.from_dict(stored.pipeline or {}))

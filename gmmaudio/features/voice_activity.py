@@ -34,6 +34,8 @@ NOISE_BELOW_START_DB = 5.0
 START_SPREAD_DB = 1.5
 START_FRAMES = 2.0
 """Spread of that guess, and how many frames it counts for; few, so that the first pause replaces it."""
+DROP_DB = 10.0
+"""A level so far below the noise shows that what was taken for noise, a long vowel at the start, was speech."""
 QUIETEST_BLOCK = 150
 """Frames; the noise is no quieter than the quietest frame of this and the last block (1.5 to 3 s), as speech pauses."""
 ONSET_FRAMES = 3
@@ -55,8 +57,8 @@ class EnergyVadConfig(Config):
     hangover : int, default 5
         Frames that are kept after the last one of speech, so that weak word ends are not lost.
     lookahead : int, default 40
-        Frames from which the first picture of noise and speech is made. In 0.4 s even a long vowel changes its level;
-        with 0.3 s, nine of 3,000 FSDD clips are taken for noise almost whole, with 0.4 s one.
+        Frames from which the first picture of noise and speech is made: in 0.4 s even a long vowel changes its level,
+        mostly.
     """
 
     floor_db: float = -95.0
@@ -108,6 +110,10 @@ class _VadState:
 
     def learn(self, level: float, forgetting: float) -> None:
         """Count a level by its posterior and forget a little of the others."""
+        if level < self.noise_mean - DROP_DB:
+            self.speech_count, self.speech_sum = PRIOR_FRAMES, PRIOR_FRAMES * self.noise_mean
+            self._count_noise(START_FRAMES, level, START_SPREAD_DB**2)
+            self._estimate()
         noise = self.noise_probability(level)
         self.noise_count = forgetting * self.noise_count + noise
         self.noise_sum = forgetting * self.noise_sum + noise * level

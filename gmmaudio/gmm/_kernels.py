@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import numba
 import numpy as np
 
-from gmmaudio._typing import Float32Array, Float64Array, IntArray
+from gmmaudio._typing import BoolArray, Float32Array, Float64Array, IntArray
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -30,6 +30,7 @@ _P5, _P4, _P3 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.flo
 _P2, _P1, _P0 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
 _LEAST, _BIAS, _MANTISSA_BITS = np.float32(-87.0), np.int32(127), np.int32(23)
 _LARGEST = 1e15
+_LOWEST = -3e38
 
 
 def _kernel(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -67,6 +68,30 @@ def fill_design_rows(
         for d in range(n_features):
             squares[d] = z[d] * z[d]
         squares[n_features] = _ONE
+
+
+@_kernel
+def fill_far_densities(
+    frames: Float64Array,
+    far: IntArray,
+    means: Float64Array,
+    precisions: Float64Array,
+    constants: Float64Array,
+    log_densities: Float32Array,
+) -> None:
+    """Write the columns of the components `far`, ``constant − ½ Σ precision (x − mean)²``, from sums in float64."""
+    n_frames, n_features = frames.shape
+    terms = np.zeros(-(-n_features // GROUP) * GROUP)
+    partial = np.empty(GROUP)
+    for i in range(len(far)):
+        for t in range(n_frames):
+            for d in range(n_features):
+                terms[d] = (frames[t, d] - means[i, d]) * (frames[t, d] - means[i, d]) * precisions[i, d]
+            partial[:] = 0.0
+            for d in range(0, len(terms), GROUP):
+                for j in range(GROUP):
+                    partial[j] += terms[d + j]
+            log_densities[t, far[i]] = np.float32(max(constants[i] - 0.5 * partial.sum(), _LOWEST))
 
 
 @_kernel
@@ -146,6 +171,10 @@ def select(
 @_kernel
 def add_selected(
     design: Float32Array,
+    frames: Float64Array,
+    center: Float64Array,
+    inverse_scale: Float64Array,
+    is_far: BoolArray,
     frame_weights: Float64Array,
     starts: IntArray,
     components: IntArray,
@@ -153,33 +182,36 @@ def add_selected(
     sums: Float64Array,
     moments: Float64Array,
 ) -> None:
-    """Add weight times responsibility times design row to the moments of each component that `select` listed."""
+    """Add weight times responsibility times design row to the moments of each component that `select` listed.
+
+    For components that are far, the design is calculated anew in float64.
+    """
     n_frames, n_coefficients = design.shape
     ends = np.zeros(len(moments) + 1, np.int32)
-    frames = np.empty(starts[n_frames], np.int32)
+    numbers = np.empty(starts[n_frames], np.int32)
     factors = np.empty(starts[n_frames], np.float32)
     # A counting sort by component: the sums of one component then stay in registers and the first cache.
-    for t in range(n_frames):
-        weight = frame_weights[t] / sums[t]
-        for i in range(starts[t], starts[t + 1]):
-            ends[components[i] + 1] += weight * shares[i] >= NEGLIGIBLE_SHARE
+    for i in range(starts[n_frames]):
+        ends[components[i] + 1] += 1
     for k in range(len(moments)):
         ends[k + 1] += ends[k]
     for t in range(n_frames):
         weight = frame_weights[t] / sums[t]
         for i in range(starts[t], starts[t + 1]):
             factor = weight * shares[i]
-            if factor >= NEGLIGIBLE_SHARE:
-                n = ends[components[i]]
-                frames[n] = t
-                factors[n] = np.float32(factor)
-                ends[components[i]] = n + 1
+            n = ends[components[i]]
+            numbers[n] = t
+            factors[n] = np.float32(factor if factor >= NEGLIGIBLE_SHARE else 0.0)
+            ends[components[i]] = n + 1
     in_tile = np.empty(n_coefficients, np.float32)
     start = 0
     for k in range(len(moments)):
         stop = ends[k]
-        if stop > start:
-            _sum_rows(design, frames[start:stop], factors[start:stop], in_tile)
+        if is_far[k]:
+            for i in range(start, stop):
+                _add_frame(frames[numbers[i]], center, inverse_scale, factors[i], moments[k])
+        elif stop > start:
+            _sum_rows(design, numbers[start:stop], factors[start:stop], in_tile)
             row = moments[k]
             for f in range(n_coefficients):
                 row[f] += in_tile[f]
@@ -187,17 +219,30 @@ def add_selected(
 
 
 @_kernel
-def _sum_rows(design: Float32Array, frames: IntArray, factors: Float32Array, out: Float32Array) -> None:
+def _add_frame(
+    frame: Float64Array, center: Float64Array, inverse_scale: Float64Array, factor: float, moments: Float64Array
+) -> None:
+    """Add ``factor [z, z², 1]`` in float64."""
+    n_features = len(frame)
+    for d in range(n_features):
+        z = min(max((frame[d] - center[d]) * inverse_scale[d], -_LARGEST), _LARGEST)
+        moments[d] += factor * z
+        moments[n_features + d] += factor * (z * z)
+    moments[2 * n_features] += factor
+
+
+@_kernel
+def _sum_rows(design: Float32Array, numbers: IntArray, factors: Float32Array, out: Float32Array) -> None:
     """Write the sum of rows of the design, each times its factor, four at a time."""
     out[:] = np.float32(0.0)
-    fours = len(frames) // 4 * 4
+    fours = len(numbers) // 4 * 4
     for i in range(0, fours, 4):
         a, b, c, d = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
-        x, y, z, u = design[frames[i]], design[frames[i + 1]], design[frames[i + 2]], design[frames[i + 3]]
+        x, y, z, u = design[numbers[i]], design[numbers[i + 1]], design[numbers[i + 2]], design[numbers[i + 3]]
         for f in range(len(out)):
             out[f] += (a * x[f] + b * y[f]) + (c * z[f] + d * u[f])
-    for i in range(fours, len(frames)):
-        a, x = factors[i], design[frames[i]]
+    for i in range(fours, len(numbers)):
+        a, x = factors[i], design[numbers[i]]
         for f in range(len(out)):
             out[f] += a * x[f]
 

@@ -22,9 +22,9 @@ from gmmaudio.gmm._blas import in_parallel
 from gmmaudio.gmm.density import (
     LOG_NEGLIGIBLE,
     MIN_COMPONENTS,
+    SATURATION,
     SPAN,
     Precision,
-    density_matrix,
     density_tiles,
     exponentiate,
     log_sum_exp,
@@ -42,6 +42,11 @@ WINDOW_FRAMES = TILE_FRAMES * N_LANES
 
 DENSE_SHARE = 8
 """A tile with more than one in so many responsibilities within `SPAN` is summed by a matrix product."""
+
+
+FAR_SHARE = 16
+"""Up to one component in so many may be too narrow for float32 (`GmmParams.far_components`); those are calculated in
+float64. With more of them everything is."""
 
 
 @dataclass
@@ -97,6 +102,14 @@ class SparseWorker(TileWorker):
         super().__init__(params)
         n_coefficients, n_padded = matrix.shape
         self._matrix = matrix
+        far = params.far_components
+        self._far = far
+        self._is_far = np.isin(np.arange(params.n_components), far)
+        precisions = 1.0 / params.variances[far]
+        log_volumes = 0.5 * np.log(params.variances[far] / np.square(params.scale)).sum(axis=1)
+        with np.errstate(divide="ignore"):  # as in `GmmParams.density_matrix`
+            constants = np.log(params.weights[far]) - log_volumes
+        self._far_densities = far, params.means[far], precisions, constants
         self._center = params.center.copy()
         self._inverse_scale = 1.0 / params.scale
         self._frames = np.empty((n_frames, params.n_features))
@@ -122,21 +135,32 @@ class SparseWorker(TileWorker):
         tile_weights[:] = weights
         _kernels.fill_design_rows(self._frames[:n_frames], self._center, self._inverse_scale, design)
         np.matmul(design, self._matrix, out=log_densities)
+        _kernels.fill_far_densities(self._frames[:n_frames], *self._far_densities, log_densities)
         listed = self._starts[: n_frames + 1], self._components, self._shares
         if _kernels.select(log_densities, np.float32(SPAN), *listed, maxima, sums) >= 0:
-            _kernels.add_selected(design, tile_weights, *listed, sums, moments)
+            standard = self._frames[:n_frames], self._center, self._inverse_scale
+            _kernels.add_selected(design, *standard, self._is_far, tile_weights, *listed, sums, moments)
         else:
             _kernels.exponentiate_rows(log_densities, np.float32(LOG_NEGLIGIBLE), maxima, sums)
             factors = tile_weights / sums
             factors[factors < _kernels.NEGLIGIBLE_SHARE] = 0.0
+            self._add_far_moments(moments, log_densities, factors)
+            log_densities[:, self._far] = 0.0
             design *= factors.astype(np.float32)[:, np.newaxis]
             moments += log_densities[:, : len(moments)].T @ design
         return float(tile_weights @ (maxima + np.log(sums) + self._params.log_unit_volume))
 
+    def _add_far_moments(self, moments: Float64Array, shares: FloatArray, factors: Float64Array) -> None:
+        """Add the moments of the components that are far, in float64."""
+        z = np.clip((self._frames[: len(shares)] - self._center) * self._inverse_scale, -SATURATION, SATURATION)
+        design = np.hstack([z, z * z, np.ones((len(z), 1))])
+        moments[self._far] += (shares[:, self._far] * factors[:, np.newaxis]).T @ design
+
 
 def tile_workers(params: GmmParams, precision: Precision, n_frames: int, n_workers: int) -> tuple[TileWorker, ...]:
     """Return workers for chunks of up to so many frames."""
-    if density_matrix(params, precision).dtype == np.float64 or params.n_components < MIN_COMPONENTS:
+    is_sparse = params.n_components >= MIN_COMPONENTS and len(params.far_components) * FAR_SHARE <= params.n_components
+    if precision == "double" or not is_sparse:
         return tuple(DenseWorker(params, precision) for _ in range(n_workers))
     matrix = _padded_matrix(params)
     return tuple(SparseWorker(params, matrix, min(n_frames, TILE_FRAMES)) for _ in range(n_workers))
@@ -174,9 +198,10 @@ def sum_of_lanes(params: GmmParams, lanes: Sequence[Lane]) -> Lane:
 
 
 def _padded_matrix(params: GmmParams) -> FloatArray:
-    """Return `density_matrix_single` transposed, with columns for components that no frame ever selects."""
-    n_components, n_coefficients = params.density_matrix_single.shape
+    """Return the coefficients transposed, with none for far components and for those that fill up the last group."""
+    n_components, n_coefficients = params.density_matrix.shape
     matrix = np.zeros((n_coefficients, -(-n_components // 8) * 8), np.float32)
-    matrix[:, :n_components] = params.density_matrix_single.T
-    matrix[-1, n_components:] = -np.inf
+    matrix[-1] = -np.inf
+    borne = np.setdiff1d(np.arange(n_components), params.far_components)
+    matrix[:, borne] = params.density_matrix[borne].T
     return matrix

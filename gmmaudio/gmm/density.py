@@ -3,8 +3,9 @@
 Conventions. Natural logs. `precision="single"` standardises the frames in float64 and then works in float32; it
 silently takes float64 for a model that float32 could not bear (`GmmParams.bears_single`). `precision="double"` is
 float64 throughout. Results are float64 in both. No array of shape (n_frames, n_components) exists unless it is what
-the caller asked for. A log-likelihood saturates, instead of overflowing, for frames more than `SATURATION` mixture
-standard deviations away.
+the caller asked for. In float32 the log-likelihoods of models with `MIN_COMPONENTS` or more leave out components
+beyond `SPAN`: less than ``(n_components − 1) exp(−SPAN)`` nats. A log-likelihood saturates, instead of overflowing,
+for frames more than `SATURATION` mixture standard deviations away.
 
 Bits. The last bits of a matrix product depend on its shape, and with some BLAS kernels (OpenBLAS for Haswell and Zen)
 even on the *place* of a row in it. Inside this module frames are therefore columns, and every product is made of

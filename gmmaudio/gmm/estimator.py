@@ -24,7 +24,10 @@ from gmmaudio.gmm.initialization import Initialization, Subsample, initial_param
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
 from gmmaudio.gmm.survey import Survey, array_digest, survey
+from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import check_frames
+
+_OPTIONS = ("n_components", "covariance_type", "max_iter", "tol", "variance_floor", "init", "precision", "random_state")
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -127,6 +130,33 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         gmm = cls(params.n_components, precision=precision)
         gmm.n_features_in_ = params.n_features
         gmm._publish(params, history=(), converged=False, n_frames_seen=0.0)
+        return gmm
+
+    def to_stored(self) -> StoredModel:
+        """Return the fitted model as it is written to a file; the `*_init` parameters are left behind."""
+        params = self._fitted_params()
+        plain = self._plain_options()
+        if isinstance(self.random_state, np.random.RandomState):
+            plain["random_state"] = None  # the state of a generator is no number
+        options = {name: plain[name] for name in (*_OPTIONS, "memory_frames")}
+        fitted = {"history": list(self.history_), "converged": self.converged_, "n_frames_seen": self.n_frames_seen_}
+        arrays = {"weights": params.weights, "means": params.means, "variances": params.variances}
+        return StoredModel("gmm", {"options": options, "fitted": fitted}, arrays)
+
+    @classmethod
+    def from_stored(cls, stored: StoredModel) -> Self:
+        """Build the fitted model from what a file holds."""
+        options = stored.config["options"]
+        # The first files had no memory_frames.
+        gmm = cls(**{name: options[name] for name in _OPTIONS}, memory_frames=options.get("memory_frames"))
+        gmm._check_options()
+        fitted = stored.config["fitted"]
+        params = GmmParams(*(stored.arrays[name] for name in ("weights", "means", "variances")))
+        if params.n_components != gmm.n_components:
+            raise ParameterError(f"n_components is {gmm.n_components} but there are {params.n_components} components")
+        gmm.n_features_in_ = params.n_features
+        history = tuple(float(value) for value in fitted["history"])
+        gmm._publish(params, history, bool(fitted["converged"]), float(fitted["n_frames_seen"]))
         return gmm
 
     @property
@@ -367,20 +397,22 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """Return how much a frame of some age counts."""
         return 1.0 if self.memory_frames is None else np.exp(-age / self.memory_frames)
 
+    def _plain_options(self) -> dict[str, Any]:
+        """Return the options, NumPy's numbers as Python's."""
+        given = self.get_params()
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+
     def _identity(self, random_state: np.random.RandomState) -> dict[str, Any]:
         """Return the options that the result depends on; arrays and states of generators as digests."""
-        identity: dict[str, Any] = {
-            name: value
-            for name, value in self.get_params().items()
-            if name not in ("max_iter", "memory_frames", "random_state")
-        }
+        identity = self._plain_options()
         for name in ("weights_init", "means_init", "covariances_init"):
             if identity[name] is not None:
                 identity[name] = array_digest(np.asarray(identity[name], dtype=np.float64))
-        given: Any = self.random_state
-        if isinstance(given, np.random.RandomState):
-            given = array_digest(*map(np.asarray, tuple(random_state.get_state(legacy=True))[1:]))
-        return identity | {"n_components": int(self.n_components), "random_state": given}
+        if isinstance(self.random_state, np.random.RandomState):
+            state = tuple(random_state.get_state(legacy=True))
+            identity["random_state"] = array_digest(*map(np.asarray, state[1:]))
+        del identity["max_iter"], identity["memory_frames"]
+        return identity
 
     def _start(
         self, surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState

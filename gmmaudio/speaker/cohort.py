@@ -3,8 +3,8 @@
 Two things come from it. *T-normalisation* (Auckenthaler, Carey & Lloyd-Thomas 2000, "Score normalization for
 text-independent speaker verification systems", eq. 6) expresses the score of a recording in standard deviations above
 the scores that the same recording has against the cohort's models; the result hardly depends on the length and the
-quality of the recording (with a small cohort, only its mean is subtracted). *Calibration* scores the cohort's own recordings against the enrolled models and finds the
-threshold that only a stated fraction of them exceeds.
+quality of the recording (with a small cohort, only its mean is subtracted). *Calibration* scores the cohort's own
+recordings against the enrolled models and finds the threshold that only a stated fraction of them exceeds.
 
 A background model has adapted to the recordings that it was trained on, so these score lower against speakers than a
 stranger's would, and a threshold found on them is far too low. The cohort is therefore *cross-fitted*: its speakers
@@ -19,7 +19,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -46,6 +46,22 @@ RUN_UNITS = 8
 
 MIN_NORMALIZERS = 10
 """A standard deviation over fewer cohort models is too rough to divide by; then only their mean is subtracted."""
+
+
+class Pieces(NamedTuple):
+    """How pieces of the cohort's speech do against enrolled speakers; all of shape (n_enrolled, n_pieces).
+
+    Attributes
+    ----------
+    llrs, scores : array
+        Log-likelihood ratios, and what they are after normalisation.
+    by_stranger : array of bool
+        Whether it was not the enrolled speaker who spoke the piece.
+    """
+
+    llrs: Float64Array
+    scores: Float64Array
+    by_stranger: BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +110,12 @@ class Cohort:
         unit_llrs = np.concatenate([np.empty((0, len(frames))), *rows])
         return cls(tuple(speech), frames, tuple(folds), tuple(fold_of), relevance_factor, unit_llrs)
 
-    def with_speaker(self, name: str, speech: Float32Array) -> Self:
-        """Return a cohort with another speaker, who is a stranger to the first fold's model."""
-        spoken = dict(zip(self.speakers, self.frames, strict=True)) | {name: speech}
-        return self.build(spoken, self.folds, (*self.fold_of, 0), relevance_factor=self.relevance_factor)
+    def with_speech(self, name: str, speech: Float32Array) -> Self:
+        """Return a cohort that has heard more of a speaker; a new one is a stranger to the first fold's model."""
+        spoken = dict(zip(self.speakers, self.frames, strict=True))
+        fold_of = self.fold_of if name in spoken else (*self.fold_of, 0)
+        spoken[name] = np.concatenate([spoken[name], speech]) if name in spoken else speech
+        return self.build(spoken, self.folds, fold_of, relevance_factor=self.relevance_factor)
 
     def without(self, name: str) -> Self:
         """Return a cohort without a speaker."""
@@ -147,8 +165,8 @@ class Cohort:
         """Return which cohort speakers are other people than each of the names, shape (n_names, n_speakers)."""
         return np.array([[speaker != name for speaker in self.speakers] for name in names], dtype=np.bool_)
 
-    def strangers_scores(self, unit_llrs: Mapping[str, Float64Array]) -> dict[int, Float64Array]:
-        """Return the scores of the cohort's pieces against enrolled speakers.
+    def pieces_against(self, unit_llrs: Mapping[str, Float64Array]) -> dict[int, "Pieces"]:
+        """Return the ratios and scores of the cohort's pieces against enrolled speakers.
 
         Parameters
         ----------
@@ -157,26 +175,25 @@ class Cohort:
 
         Returns
         -------
-        dict of int to array, shape (n_enrolled, n_pieces)
-            Length of the pieces in frames to their scores; NaN where the enrolled speaker is who spoke the piece.
+        dict of int to Pieces
+            By the length of the pieces in frames.
         """
         strangers = self.strangers_to(list(unit_llrs))
-        return {units * UNIT_FRAMES: self._piece_scores(units, unit_llrs, strangers) for units in PIECE_UNITS}
+        return {units * UNIT_FRAMES: self._pieces_against(units, unit_llrs, strangers) for units in PIECE_UNITS}
 
-    def _piece_scores(self, units: int, unit_llrs: Mapping[str, Float64Array], strangers: BoolArray) -> Float64Array:
-        """Return the scores of all pieces of one length, shape (n_enrolled, n_pieces)."""
+    def _pieces_against(self, units: int, unit_llrs: Mapping[str, Float64Array], strangers: BoolArray) -> "Pieces":
+        """Return the ratios and scores of all pieces of one length."""
         starts = self._piece_starts(units)
         spoken_by = self.speaker_of_unit[starts]
-        against_cohort = _piece_means(self.unit_llrs, starts, units) if self.centers else None
-        scores = np.empty((len(unit_llrs), len(starts)))
-        for row, llrs, is_stranger in zip(scores, unit_llrs.values(), strangers, strict=True):
-            row[:] = _piece_means(llrs, starts, units)
-            if against_cohort is not None:
+        llrs = np.array([_piece_means(own, starts, units) for own in unit_llrs.values()])
+        scores = llrs.copy()
+        if self.centers:
+            against_cohort = _piece_means(self.unit_llrs, starts, units)
+            for row, is_stranger in zip(scores, strangers, strict=True):
                 # A piece is normalised by strangers to both, its own speaker and the enrolled one.
                 usable = is_stranger & (np.arange(len(self.speakers)) != spoken_by[:, np.newaxis])
                 row[:] = normalize(row, against_cohort, usable, scale=self.scales)
-            row[~is_stranger[spoken_by]] = np.nan
-        return scores
+        return Pieces(llrs, scores, strangers[:, spoken_by])
 
     def _piece_starts(self, units: int) -> IntArray:
         """Return the first unit of each piece; pieces do not overlap and do not cross speakers."""

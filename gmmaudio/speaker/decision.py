@@ -11,7 +11,7 @@ from gmmaudio.gmm.estimation import estimate_map
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
 from gmmaudio.speaker.calibration import TailModel
-from gmmaudio.speaker.cohort import Cohort, normalize
+from gmmaudio.speaker.cohort import Cohort, Pieces, normalize
 from gmmaudio.speaker.results import UNKNOWN, Identification, Verification
 from gmmaudio.speaker.scoring import RecordingScorer
 
@@ -45,12 +45,15 @@ class Judge:
     enrolled : dict of str to Enrollment
     frame_shift : float
         Seconds between frames.
+    cohort_is_enrolled : bool
+        Whether the cohort are the enrolled speakers themselves, for want of others.
     """
 
     ubm: GmmParams
     cohort: Cohort
     enrolled: Mapping[str, Enrollment]
     frame_shift: float
+    cohort_is_enrolled: bool = False
 
     def scorer(self) -> RecordingScorer:
         """Return a scorer for one recording, against all enrolled speakers and then all cohort speakers."""
@@ -64,7 +67,7 @@ class Judge:
         llrs = scorer.llrs[: len(self.enrolled)]
         scores = self._scores(scorer)
         names = list(self.enrolled)
-        order = np.argsort(-scores, kind="stable")
+        order = np.argsort(-llrs, kind="stable")
         best = int(order[0])
         accepted = scores[best] >= threshold and llrs[best] > 0
         return Identification(
@@ -96,13 +99,13 @@ class Judge:
 
     @cached_property
     def identification_tail(self) -> TailModel:
-        """The tail of the best score over all enrolled speakers that a stranger's recording reaches."""
-        return TailModel.fit({length: _best(scores) for length, scores in self._strangers_scores.items()})
+        """The tail of the score of the best candidate, of all enrolled speakers, for a stranger's recording."""
+        return TailModel.fit({length: _of_best_candidate(pieces) for length, pieces in self._pieces.items()})
 
     @cached_property
     def verification_tail(self) -> TailModel:
         """The tail of the scores of strangers against any one enrolled speaker."""
-        return TailModel.fit({length: scores[~np.isnan(scores)] for length, scores in self._strangers_scores.items()})
+        return TailModel.fit({length: pieces.scores[pieces.by_stranger] for length, pieces in self._pieces.items()})
 
     @cached_property
     def _models(self) -> list[GmmParams]:
@@ -115,9 +118,9 @@ class Judge:
         return enrolled + (self.cohort.models(self.ubm) if self.cohort.centers else [])
 
     @cached_property
-    def _strangers_scores(self) -> dict[int, Float64Array]:
-        """Scores of the cohort's pieces by their length in frames, each of shape (n_enrolled, n_pieces)."""
-        return self.cohort.strangers_scores({name: speaker.unit_llrs for name, speaker in self.enrolled.items()})
+    def _pieces(self) -> dict[int, Pieces]:
+        """The cohort's pieces against the enrolled speakers, by their length in frames."""
+        return self.cohort.pieces_against({name: speaker.unit_llrs for name, speaker in self.enrolled.items()})
 
     def _scores(self, scorer: RecordingScorer) -> Float64Array:
         """Return the normalised scores of the enrolled speakers, shape (n_enrolled,)."""
@@ -129,7 +132,8 @@ class Judge:
         return normalize(scorer.llrs[:n_enrolled], against_cohort, usable, scale=self.cohort.scales)
 
 
-def _best(scores: Float64Array) -> Float64Array:
-    """Return the highest score of each piece, leaving out its own speaker and pieces that nobody else could score."""
-    judged = ~np.isnan(scores).all(axis=0)
-    return np.asarray(np.nanmax(scores[:, judged], axis=0))
+def _of_best_candidate(pieces: Pieces) -> Float64Array:
+    """Return the score of each piece's best candidate, as `Judge.identify` chooses it, if there is a stranger to it."""
+    llrs = np.where(pieces.by_stranger, pieces.llrs, -np.inf)
+    best = np.argmax(llrs, axis=0)[np.newaxis]
+    return np.take_along_axis(pieces.scores, best, axis=0)[0, pieces.by_stranger.any(axis=0)]

@@ -1,9 +1,9 @@
 """How good an identifier is on recordings whose speakers are known.
 
-Conventions. A *known* recording is of an enrolled speaker, a *stranger's* of nobody enrolled. Closed-set figures look at
-known recordings only: whether the best score is that of the true speaker, and how well the scores of true and other
-speakers can be told apart (see `gmmaudio.metrics`). Open-set figures look at decisions. Intervals are at 95 %: Wilson's
-for proportions, and for error rates the bootstrap over speakers, whose recordings are not independent.
+Conventions. A *known* recording is of an enrolled speaker, a *stranger's* of nobody enrolled. Closed-set figures look
+at known recordings only: whether the best score is that of the true speaker, and how well the scores of true and other
+speakers can be told apart (see `gmmaudio.metrics`). Open-set figures look at decisions. Intervals are at 95 %:
+Wilson's for proportions, and for error rates the bootstrap over speakers, whose recordings are not independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,15 @@ class Proportion:
     count: int
     total: int
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """At 95 %; (0, 1) if nothing was counted."""
+        return proportion_interval(self.count, self.total) if self.total else (0.0, 1.0)
+
     def __str__(self) -> str:
         if self.total == 0:
             return "none"
-        low, high = proportion_interval(self.count, self.total)
+        low, high = self.interval
         return f"{self.count / self.total:.1%} ({self.count}/{self.total}) [{low:.1%}, {high:.1%}]"
 
 
@@ -51,7 +56,7 @@ class ClosedSet:
     Attributes
     ----------
     right : Proportion
-        Recordings whose best score is that of the true speaker.
+        Recordings whose best candidate is the true speaker.
     eer, min_dcf : ErrorRate
     scores : array, shape (n_trials,)
         Every recording against every enrolled speaker, for DET curves.
@@ -86,14 +91,21 @@ class OpenSet:
     names: tuple[str, ...]
 
 
-def closed_set(scores: Sequence[Mapping[str, float]], truth: Sequence[str], *, random_state: int = 0) -> ClosedSet:
+def closed_set(
+    closest: Sequence[str | None],
+    scores: Sequence[Mapping[str, float]],
+    truth: Sequence[str],
+    *,
+    random_state: int = 0,
+) -> ClosedSet:
     """Return the closed-set figures of recordings.
 
     Parameters
     ----------
+    closest : sequence of str or None
+        For each recording the best candidate (`Identification.closest`), None if there was no speech.
     scores : sequence of dict of str to float
-        For each recording the score of each enrolled name (`Identification.scores`); empty if there was no speech,
-        which counts as wrong.
+        For each recording the score of each enrolled name (`Identification.scores`).
     truth : sequence of str
         Who speaks, one of the names.
     random_state : int
@@ -102,16 +114,25 @@ def closed_set(scores: Sequence[Mapping[str, float]], truth: Sequence[str], *, r
     Raises
     ------
     ParameterError
-        If the lengths differ, or there are not two enrolled speakers.
+        If the lengths differ, or speech of fewer than two enrolled speakers is among the recordings: then there are
+        no two kinds of trials, or no speakers to draw.
 
     Examples
     --------
-    >>> result = closed_set([{"anna": 2.0, "bruno": 0.1}, {"anna": 0.3, "bruno": 1.5}], ["anna", "bruno"])
+    >>> scores = [{"anna": 2.0, "bruno": 0.1}, {"anna": 0.3, "bruno": 1.5}]
+    >>> result = closed_set(["anna", "bruno"], scores, ["anna", "bruno"])
     >>> result.right.count, result.eer.value
     (2, 0.0)
     """
     _check_lengths(len(scores), len(truth))
-    right = sum(bool(own) and max(own, key=own.__getitem__) == name for own, name in zip(scores, truth, strict=True))
+    _check_lengths(len(closest), len(truth))
+    heard = {name for own, name in zip(scores, truth, strict=True) if name in own}
+    if len(heard) < 2:
+        raise ParameterError(
+            f"closed-set figures need recordings of at least two enrolled speakers but there are {len(heard)}; "
+            "enroll more people, or add recordings of those who are enrolled"
+        )
+    right = sum(best == name for best, name in zip(closest, truth, strict=True))
     trials = [
         (score, candidate == name, name)
         for own, name in zip(scores, truth, strict=True)

@@ -5,30 +5,30 @@ background model (UBM). Scores are LLRs normalised by the cohort (see `gmmaudio.
 alike. A stream and a batch go through the same code and give the same bits.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Self
 
-import numpy as np
-
-from gmmaudio._typing import Float32Array
 from gmmaudio.audio.reading import ChannelPolicy
-from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
+from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.features import FeaturePipeline, PipelineConfig
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
 from gmmaudio.persistence import StoredModel
 from gmmaudio.speaker.calibration import check_false_accept_rate
-from gmmaudio.speaker.cohort import MAX_SPEAKERS, Cohort
-from gmmaudio.speaker.decision import Enrollment, Judge
-from gmmaudio.speaker.recordings import Progress, Recording, RecordingReader, as_list, common_rate, speaker_pipeline
-from gmmaudio.speaker.results import UNKNOWN, Identification, Verification
+from gmmaudio.speaker.cohort import Cohort
+from gmmaudio.speaker.decision import Judge
+from gmmaudio.speaker.enrollment import check_name, check_relevance_factor, with_speech, without_speaker
+from gmmaudio.speaker.recordings import (
+    Progress,
+    Recording,
+    RecordingReader,
+    as_list,
+    default_pipeline,
+    warn_if_narrow,
+)
+from gmmaudio.speaker.results import Identification, Verification
+from gmmaudio.speaker.scoring import RecordingScorer
 from gmmaudio.speaker.storage import pack, unpack
 from gmmaudio.speaker.stream import IdentificationStream
-
-MIN_ENROLLMENT = 5.0
-"""Seconds of speech, about 10 s of recording, below which an enrolment is said to be short."""
 
 _OPTIONS = ("n_components", "relevance_factor", "false_accept_rate", "max_iter", "random_state")
 
@@ -43,7 +43,8 @@ class SpeakerIdentifier:
     Parameters
     ----------
     pipeline : FeaturePipeline, optional
-        Front end; by default `speaker_pipeline` at 16 kHz, or at 8 kHz if a training recording has less than that.
+        Front end; by default that of the training features if any are given, else `speaker_pipeline` at 16 kHz, or at
+        8 kHz if a training recording has less than that.
     n_components : int, optional
         Size of the background model; by default a power of two that fits the amount of training speech and the number
         of its speakers.
@@ -66,10 +67,10 @@ class SpeakerIdentifier:
     ...     buzz = (1 + np.sin(2 * np.pi * 3 * t)) * np.sign(np.sin(2 * np.pi * pitch * t))
     ...     return 0.1 * buzz + 0.003 * rng.normal(size=t.size)
     >>> identifier = SpeakerIdentifier(n_components=16)
-    >>> background = [voice(pitch, 4) for pitch in range(100, 300, 10)]
-    >>> identifier.train(background, sample_rate=16000).enroll("low", voice(95, 12), sample_rate=16000).speakers
+    >>> background = [voice(pitch, 4) for pitch in range(150, 350, 10)]
+    >>> identifier.train(background, sample_rate=16000).enroll("low", voice(100, 12), sample_rate=16000).speakers
     ('low',)
-    >>> identifier.identify(voice(95, 3), sample_rate=16000).decision
+    >>> identifier.identify(voice(100, 3), sample_rate=16000).decision
     'low'
     """
 
@@ -84,13 +85,12 @@ class SpeakerIdentifier:
         random_state: int | None = 0,
     ) -> None:
         self.n_components = n_components
-        self.relevance_factor = relevance_factor
+        self.relevance_factor = check_relevance_factor(relevance_factor)
         self.false_accept_rate = check_false_accept_rate(false_accept_rate)
         self.max_iter = max_iter
         self.random_state = random_state
         self._pipeline = pipeline
         self._judge: Judge | None = None
-        self._cohort_is_enrolled = False
 
     @classmethod
     def from_ubm(cls, ubm: GmmParams, pipeline: FeaturePipeline, **options: Any) -> Self:
@@ -118,9 +118,9 @@ class SpeakerIdentifier:
                 "give the pipeline that the model was trained behind"
             )
         identifier = cls(pipeline, n_components=ubm.n_components, **options)
-        identifier._cohort_is_enrolled = True
         nobody = Cohort.build({}, [ubm], [], relevance_factor=identifier.relevance_factor)
-        return identifier._set_up(ubm, nobody)
+        identifier._judge = Judge(ubm, nobody, {}, pipeline.frame_shift, cohort_is_enrolled=True)
+        return identifier
 
     @property
     def ubm(self) -> GmmParams:
@@ -158,7 +158,7 @@ class SpeakerIdentifier:
         Parameters
         ----------
         recordings : one or several recordings
-            Speech of many people, minutes in all.
+            Speech of many people, minutes in all; best a recording of each.
         speakers : sequence of str, optional
             Who speaks in each recording: needed where a person has several, or will be enrolled. By default each
             recording is of another stranger.
@@ -171,33 +171,31 @@ class SpeakerIdentifier:
         ------
         GmmAudioError
             If a recording cannot be read or there is too little speech.
+
+        Warns
+        -----
+        GmmAudioWarning
+            If all speech is under one name, so that there are no strangers to calibrate with.
         """
         # Training needs scikit-learn, which takes longer to import than a decision takes.
-        from gmmaudio.speaker.training import cross_fitted_cohort, train_ubm
+        from gmmaudio.speaker.training import cross_fitted_cohort, read_speech, train_ubm
 
         report = progress or _silent
         listed = as_list(recordings)
-        if speakers is not None and len(speakers) != len(listed):
-            raise ParameterError(f"speakers has {len(speakers)} names for {len(listed)} recordings; give one for each")
-        if self._pipeline is None:
-            self._pipeline = speaker_pipeline(common_rate(listed, sample_rate=sample_rate, channel=channel))
-        reader = RecordingReader(self._pipeline, sample_rate=sample_rate, channel=channel)
-        spoken: dict[str, list[Float32Array]] = {}
-        for index, recording in enumerate(listed):
-            report("reading", index, len(listed))
-            label = f"recording {index + 1}" if speakers is None else speakers[index]
-            spoken.setdefault(label, []).append(reader.frames(recording))
-        frames = {label: np.concatenate(parts) for label, parts in spoken.items()}
+        pipeline = self._pipeline or default_pipeline(listed, sample_rate=sample_rate, channel=channel)
+        reader = RecordingReader(pipeline, sample_rate=sample_rate, channel=channel)
+        speech = read_speech(reader, listed, speakers, progress=report)
         ubm = train_ubm(
-            frames,
+            speech,
             self.n_components,
             max_iter=self.max_iter,
             random_state=self.random_state,
             progress=report,
         )
-        cohort = cross_fitted_cohort(ubm, frames, relevance_factor=self.relevance_factor, progress=report)
-        self._cohort_is_enrolled = False
-        return self._set_up(ubm.params_, cohort)
+        cohort = cross_fitted_cohort(ubm, speech, relevance_factor=self.relevance_factor, progress=report)
+        self._pipeline = pipeline
+        self._judge = Judge(ubm.params_, cohort, {}, pipeline.frame_shift)
+        return self
 
     def enroll(
         self,
@@ -212,7 +210,7 @@ class SpeakerIdentifier:
         Raises
         ------
         ParameterError
-            If the name is taken, empty, or "unknown".
+            If the name is taken, "unknown", or not one that a line of text can hold.
         GmmAudioError
             If a recording cannot be read, or there is no speech in it.
 
@@ -226,9 +224,7 @@ class SpeakerIdentifier:
                 f"a speaker named '{name}' is enrolled already; add recordings to that one, choose another name for "
                 "another voice, or remove it first"
             )
-        if not name.strip() or name == UNKNOWN:
-            raise ParameterError(f"the name {name!r} cannot be used; give one that is not empty and not '{UNKNOWN}'")
-        return self._learn(name, recordings, sample_rate, channel)
+        return self._learn(check_name(name), recordings, sample_rate, channel)
 
     def add_recordings(
         self,
@@ -238,7 +234,7 @@ class SpeakerIdentifier:
         sample_rate: int | None = None,
         channel: ChannelPolicy = None,
     ) -> Self:
-        """Add recordings to an enrolled speaker: the same as an enrolment with all of them.
+        """Add recordings to an enrolled speaker: the same model as of an enrolment with all of them.
 
         Raises and warns as `enroll`.
         """
@@ -248,9 +244,8 @@ class SpeakerIdentifier:
     def remove(self, name: str) -> Self:
         """Forget an enrolled speaker."""
         self._check_enrolled(name)
-        others = {other: speaker for other, speaker in self._trained.enrolled.items() if other != name}
-        cohort = self.cohort.without(name) if self._cohort_is_enrolled else self.cohort
-        return self._set_up(self.ubm, cohort, others)
+        self._judge = without_speaker(self._trained, name)
+        return self
 
     def identify(
         self,
@@ -267,10 +262,8 @@ class SpeakerIdentifier:
         GmmAudioError
             If nobody is enrolled, the recording cannot be read, or there are too few strangers for a threshold.
         """
-        judge = self._ready
-        scorer = judge.scorer()
-        scorer.push(RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel).frames(recording))
-        return judge.identify(scorer, self._rate(false_accept_rate))
+        rate = self._rate(false_accept_rate)
+        return self._ready.identify(self._scored(recording, sample_rate, channel), rate)
 
     def verify(
         self,
@@ -286,10 +279,8 @@ class SpeakerIdentifier:
         The false-accept rate is that of strangers who claim the name. Raises as `identify`.
         """
         self._check_enrolled(name)
-        judge = self._ready
-        scorer = judge.scorer()
-        scorer.push(RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel).frames(recording))
-        return judge.verify(name, scorer, self._rate(false_accept_rate))
+        rate = self._rate(false_accept_rate)
+        return self._ready.verify(name, self._scored(recording, sample_rate, channel), rate)
 
     def stream(self, *, sample_rate: int | None = None, false_accept_rate: float | None = None) -> IdentificationStream:
         """Return an identification that listens: `push` samples, ask for the `result` at any time.
@@ -301,14 +292,21 @@ class SpeakerIdentifier:
         false_accept_rate : float, optional
             Instead of that of the identifier.
         """
-        rate = self._rate(false_accept_rate)
-        return IdentificationStream(self.pipeline, self._ready, sample_rate=sample_rate, false_accept_rate=rate)
+        model_rate = self.pipeline.config.sample_rate
+        source_rate = model_rate if sample_rate is None else sample_rate
+        warn_if_narrow("the stream", source_rate, model_rate)
+        return IdentificationStream(
+            self.pipeline,
+            self._ready,
+            sample_rate=source_rate,
+            false_accept_rate=self._rate(false_accept_rate),
+        )
 
     def to_stored(self) -> StoredModel:
         """Return the model as it is written to a file."""
         models, arrays = pack(self._trained)
         options = {name: getattr(self, name) for name in _OPTIONS}
-        config = {"options": options, "cohort_is_enrolled": self._cohort_is_enrolled, "models": models}
+        config = {"options": options, "models": models}
         return StoredModel("speaker_identifier", config, arrays, self.pipeline.config.to_dict())
 
     @classmethod
@@ -316,7 +314,6 @@ class SpeakerIdentifier:
         """Build the model from what a file holds."""
         pipeline = FeaturePipeline(PipelineConfig.from_dict(stored.pipeline or {}))
         identifier = cls(pipeline, **{name: stored.config["options"][name] for name in _OPTIONS})
-        identifier._cohort_is_enrolled = bool(stored.config["cohort_is_enrolled"])
         identifier._judge = unpack(stored.config["models"], stored.arrays, frame_shift=pipeline.frame_shift)
         if identifier.ubm.n_features != pipeline.n_features:
             raise GmmAudioError("its background model does not have as many features as its pipeline makes")
@@ -336,14 +333,6 @@ class SpeakerIdentifier:
             raise GmmAudioError("nobody is enrolled; call enroll with a name and 10 s or more of that voice")
         return self._trained
 
-    def _set_up(self, ubm: GmmParams, cohort: Cohort, enrolled: dict[str, Enrollment] | None = None) -> Self:
-        """Take over new models; a cohort that has changed makes the enrolled speakers' scores on it out of date."""
-        enrolled = enrolled or {}
-        if self._judge is not None and cohort is not self._judge.cohort:
-            enrolled = {name: replace(old, unit_llrs=cohort.unit_llrs_of(old.stats)) for name, old in enrolled.items()}
-        self._judge = Judge(ubm, cohort, enrolled, self.pipeline.frame_shift)
-        return self
-
     def _learn(
         self,
         name: str,
@@ -351,21 +340,17 @@ class SpeakerIdentifier:
         sample_rate: int | None,
         channel: ChannelPolicy,
     ) -> Self:
-        """Add the statistics of recordings to those that there are under a name, if any."""
+        """Add recordings to those that there are under a name, if any."""
+        judge = self._trained
         reader = RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel)
-        listed = as_list(recordings)
-        frames = [reader.frames(recording) for recording in listed]
-        old = self._trained.enrolled.get(name)
-        stats = sum(
-            (accumulate_stats(self.ubm, part) for part in frames), old.stats if old else GmmStats.zeros_like(self.ubm)
-        )
-        _check_enough(name, stats.n_frames * self.pipeline.frame_shift)
-        cohort = self.cohort
-        if self._cohort_is_enrolled and old is None and len(cohort.speakers) < MAX_SPEAKERS:
-            cohort = cohort.with_speaker(name, np.concatenate(frames))
-        n_recordings = len(listed) + (old.n_recordings if old else 0)
-        new = Enrollment(stats, n_recordings, cohort.unit_llrs_of(stats))
-        return self._set_up(self.ubm, cohort, {**self._trained.enrolled, name: new})
+        self._judge = with_speech(judge, name, [reader.frames(recording) for recording in as_list(recordings)])
+        return self
+
+    def _scored(self, recording: Recording, sample_rate: int | None, channel: ChannelPolicy) -> RecordingScorer:
+        """Return a scorer that has heard a recording."""
+        scorer = self._ready.scorer()
+        scorer.push(RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel).frames(recording))
+        return scorer
 
     def _check_enrolled(self, name: str) -> None:
         """Raise if there is no such speaker."""
@@ -376,21 +361,6 @@ class SpeakerIdentifier:
     def _rate(self, false_accept_rate: float | None) -> float:
         """Return the false-accept rate to decide with."""
         return self.false_accept_rate if false_accept_rate is None else check_false_accept_rate(false_accept_rate)
-
-
-def _check_enough(name: str, seconds: float) -> None:
-    """Raise if there is no speech to enroll, warn if there is little."""
-    if seconds == 0:
-        raise GmmAudioError(
-            f"there is no speech in the recordings of '{name}'; are they silent, or is it the wrong file?"
-        )
-    if seconds < MIN_ENROLLMENT:
-        warnings.warn(
-            f"'{name}' is enrolled with {seconds:.1f} s of speech only and will often be missed; "
-            "add recordings until there are 10 s or more",
-            GmmAudioWarning,
-            stacklevel=4,
-        )
 
 
 def _silent(step: str, done: int, total: int) -> None:

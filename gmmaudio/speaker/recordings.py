@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -66,14 +66,15 @@ class RecordingReader:
                     f"the stream has {recording.sample_rate} Hz but the model works at {rate} Hz; "
                     f"open it with sample_rate={rate}"
                 )
+            warn_if_narrow("the stream", recording.source_rate, rate)
             return recording
         if isinstance(recording, str | os.PathLike):
             stream = stream_blocks(recording, sample_rate=rate, channel=self._channel)
-            _warn_if_narrow(str(recording), stream.source_rate, rate)
+            warn_if_narrow(str(recording), stream.source_rate, rate)
             return stream
         if self._sample_rate is None:
             raise ParameterError("an array of samples was given without its sample rate; say sample_rate=16000, say")
-        _warn_if_narrow("the array of samples", self._sample_rate, rate)
+        warn_if_narrow("the array of samples", self._sample_rate, rate)
         return AudioStream(iter([Resampler(self._sample_rate, rate).transform(as_signal(recording))]), rate)
 
     def _extract(self, stream: AudioStream) -> Float32Array:
@@ -89,11 +90,20 @@ def speaker_pipeline(sample_rate: int) -> FeaturePipeline:
     """Return the default front end of speakers at a sample rate in Hz.
 
     Twenty coefficients without the zeroth, which makes them independent of the recording level, their deltas, and only
-    the frames of speech.
+    the frames of speech with pauses of up to 0.2 s, because short recordings cannot spare the weak sounds around them.
     """
-    n_mels = 30 if sample_rate >= WIDE_BAND else 23
-    mfcc = MfccConfig(sample_rate=sample_rate, n_mels=n_mels, n_mfcc=20, zeroth="none")
-    return FeaturePipeline(mfcc=mfcc, vad=EnergyVadConfig())
+    mfcc = MfccConfig(sample_rate=sample_rate, n_mels=30, n_mfcc=20, zeroth="none")
+    return FeaturePipeline(mfcc=mfcc, vad=EnergyVadConfig(hangover=20))
+
+
+def default_pipeline(
+    recordings: Sequence[Recording], *, sample_rate: int | None, channel: ChannelPolicy
+) -> FeaturePipeline:
+    """Return the pipeline that a model of these recordings should have: that of features, where there are any."""
+    for recording in recordings:
+        if isinstance(recording, Features):
+            return FeaturePipeline(recording.pipeline)
+    return speaker_pipeline(common_rate(recordings, sample_rate=sample_rate, channel=channel))
 
 
 def common_rate(recordings: Iterable[Recording], *, sample_rate: int | None, channel: ChannelPolicy) -> int:
@@ -126,12 +136,12 @@ def as_list(recordings: Recording | Iterable[Recording]) -> list[Recording]:
     return listed
 
 
-def _warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
+def warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
     """Warn if a recording lacks the upper part of the spectrum that the model looks at."""
     if source_rate < rate:
         warnings.warn(
             f"{name} has {source_rate} Hz but the model works at {rate} Hz: there is nothing in it above "
             f"{source_rate // 2} Hz, so expect misses; record at {rate} Hz, or train a model at {source_rate} Hz",
             GmmAudioWarning,
-            stacklevel=3,
+            stacklevel=2,
         )

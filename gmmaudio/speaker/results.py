@@ -38,6 +38,11 @@ class Identification:
     speech_duration: float
 
     @property
+    def closest(self) -> str | None:
+        """The best candidate, recognised or not; None if there was no speech."""
+        return self.ranking[0][0] if self.ranking else None
+
+    @property
     def is_known(self) -> bool:
         """Whether the voice was recognised."""
         return self.decision != UNKNOWN

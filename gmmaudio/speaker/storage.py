@@ -11,6 +11,7 @@ from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
 from gmmaudio.speaker.cohort import UNIT_FRAMES, Cohort
 from gmmaudio.speaker.decision import Enrollment, Judge
+from gmmaudio.speaker.enrollment import check_name, check_relevance_factor
 
 _STATS = ("zeroth", "first", "second")
 
@@ -24,6 +25,7 @@ def pack(judge: Judge) -> tuple[dict[str, Any], dict[str, AnyArray]]:
     config = {
         "relevance_factor": cohort.relevance_factor,
         "cohort": list(cohort.speakers),
+        "cohort_is_enrolled": judge.cohort_is_enrolled,
         "enrolled": [
             {
                 "name": name,
@@ -61,7 +63,7 @@ def unpack(config: Mapping[str, Any], arrays: Mapping[str, AnyArray], *, frame_s
     people = config["enrolled"]
     unit_llrs = _array(arrays, "enrolled_unit_llrs", (len(people), n_units)) if people else np.empty((0, n_units))
     enrolled = {
-        str(person["name"]): Enrollment(
+        check_name(str(person["name"])): Enrollment(
             GmmStats(
                 arrays["enrolled_zeroth"][index],
                 arrays["enrolled_first"][index],
@@ -80,7 +82,7 @@ def unpack(config: Mapping[str, Any], arrays: Mapping[str, AnyArray], *, frame_s
             raise GmmAudioError(f"the statistics of '{name}' do not have the shape of the background model")
     if len(enrolled) != len(people):
         raise GmmAudioError("two enrolled speakers have the same name")
-    return Judge(ubm, cohort, enrolled, frame_shift)
+    return Judge(ubm, cohort, enrolled, frame_shift, bool(config["cohort_is_enrolled"]))
 
 
 def _cohort(config: Mapping[str, Any], arrays: Mapping[str, AnyArray], ubm: GmmParams) -> Cohort:
@@ -94,9 +96,7 @@ def _cohort(config: Mapping[str, Any], arrays: Mapping[str, AnyArray], ubm: GmmP
     if any(fold.means.shape != ubm.means.shape for fold in folds):
         raise GmmAudioError("a fold's background model does not have the shape of the background model")
     frames = _array(arrays, "cohort_frames", (int(n_units.sum()) * UNIT_FRAMES, ubm.n_features))
-    relevance_factor = float(config["relevance_factor"])
-    if not 0 < relevance_factor < np.inf:
-        raise GmmAudioError(f"the relevance factor is {relevance_factor}, not a positive number")
+    relevance_factor = check_relevance_factor(float(config["relevance_factor"]))
     unit_llrs = _array(arrays, "cohort_unit_llrs", (int(n_units.sum()), len(speakers)))
     return Cohort(speakers, _split(frames, n_units), folds, tuple(fold_of.tolist()), relevance_factor, unit_llrs)
 

@@ -1,6 +1,8 @@
 """Identification of a voice that is still speaking."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,35 +15,43 @@ from gmmaudio.speaker.results import Identification
 from gmmaudio.stage import Stage
 
 
+@dataclass
+class _StreamState:
+    """Whether the recording has ended, so that its result is final."""
+
+    ended: bool
+
+
 class IdentificationStream(Stage):
     """Samples in, log-likelihood ratios out; the decision so far is there at any time.
 
     Made by `SpeakerIdentifier.stream`. After `flush`, `result` is exactly what `SpeakerIdentifier.identify` says of the
-    whole recording, however it was cut.
+    whole recording, however it was cut; the next `push` begins a new recording.
 
     Parameters
     ----------
     pipeline : FeaturePipeline
     judge : Judge
-    sample_rate : int, optional
-        Of the samples, in Hz; by default that of the pipeline.
+    sample_rate : int
+        Of the samples, in Hz.
     false_accept_rate : float
     """
 
-    def __init__(
-        self, pipeline: FeaturePipeline, judge: Judge, *, sample_rate: int | None, false_accept_rate: float
-    ) -> None:
-        pipeline_rate = pipeline.config.sample_rate
-        self._resampler = Resampler(sample_rate or pipeline_rate, pipeline_rate)
+    _state: _StreamState
+
+    def __init__(self, pipeline: FeaturePipeline, judge: Judge, *, sample_rate: int, false_accept_rate: float) -> None:
+        self._resampler = Resampler(sample_rate, pipeline.config.sample_rate)
         self._pipeline = pipeline.fresh()
         self._judge = judge
         self._scorer = judge.scorer()
         self._false_accept_rate = false_accept_rate
+        self._state = _StreamState(ended=False)
 
     @property
     def lookahead(self) -> int:
-        """Samples between a sound and its effect on the result, at most; those of the resampler left out."""
-        return self._resampler.lookahead + self._pipeline.lookahead
+        """Samples, at the rate of the input, between a sound and its effect on the result, at most."""
+        ratio = self._resampler.source_rate / self._resampler.target_rate
+        return self._resampler.lookahead + math.ceil(self._pipeline.lookahead * ratio)
 
     @property
     def result(self) -> Identification:
@@ -50,15 +60,21 @@ class IdentificationStream(Stage):
 
     def push(self, rows: npt.ArrayLike) -> Float64Array:
         """Take samples, shape (n_samples,); return the mean ratios after each new frame of speech."""
+        if self._state.ended:
+            self.reset()
         return self._scorer.push(self._pipeline.push(self._resampler.push(as_signal(rows))))
 
     def flush(self) -> Float64Array:
-        """End the recording; `result` stays until the next one begins with `reset`."""
+        """End the recording; its `result` stays until the next one begins."""
+        if self._state.ended:  # a recording without samples
+            self.reset()
         rest = self._pipeline.push(self._resampler.flush())
+        self._state = _StreamState(ended=True)
         return self._scorer.push(np.concatenate([rest, self._pipeline.flush()]))
 
     def reset(self) -> None:
         """Begin a new recording."""
+        self._state = _StreamState(ended=False)
         for part in self._parts().values():
             part.reset()
 

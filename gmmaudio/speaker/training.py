@@ -1,22 +1,23 @@
 """Training of the background model and of the cohort's folds."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from gmmaudio._typing import Float32Array
 from gmmaudio.em import run_em
-from gmmaudio.errors import GmmAudioError
+from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
 from gmmaudio.speaker.cohort import MAX_SPEAKERS, UNIT_FRAMES, Cohort
-from gmmaudio.speaker.recordings import Progress
+from gmmaudio.speaker.recordings import Progress, Recording, RecordingReader
 
-COMPONENTS_PER_ROOT_FRAME = 0.75
+COMPONENTS_PER_ROOT_FRAME = 0.5
 """A background model that is sized by its data has at most this many components times the square root of the number of
-frames: 56 for a minute of speech, 430 for an hour. More fit better, but a short enrolment then reaches few of them."""
+frames: 39 for a minute of speech, 300 for an hour. More fit better, but a short enrolment then reaches few of them."""
 
-COMPONENTS_PER_SPEAKER = 8
+COMPONENTS_PER_SPEAKER = 6
 """And at most this many for each speaker: with more, components belong to speakers, and the model does not stand for
 strangers any more."""
 
@@ -32,6 +33,22 @@ def choose_n_components(n_frames: int, n_speakers: int) -> int:
     """Return the size of a background model for an amount of speech, a power of two."""
     wanted = min(COMPONENTS_PER_ROOT_FRAME * math.sqrt(n_frames), COMPONENTS_PER_SPEAKER * n_speakers)
     return int(min(max(2 ** round(math.log2(wanted)), MIN_COMPONENTS), MAX_COMPONENTS))
+
+
+def read_speech(
+    reader: RecordingReader, recordings: Sequence[Recording], speakers: Sequence[str] | None, *, progress: Progress
+) -> dict[str, Float32Array]:
+    """Return all frames of each speaker; without names, each recording is of another one."""
+    if speakers is None:
+        speakers = [f"recording {number}" for number in range(1, len(recordings) + 1)]
+    if len(speakers) != len(recordings):
+        raise ParameterError(f"speakers has {len(speakers)} names for {len(recordings)} recordings; give one for each")
+    spoken: dict[str, list[Float32Array]] = {}
+    for index, (name, recording) in enumerate(zip(speakers, recordings, strict=True)):
+        progress("reading", index, len(recordings))
+        spoken.setdefault(name, []).append(reader.frames(recording))
+    progress("reading", len(recordings), len(recordings))
+    return {name: np.concatenate(parts) for name, parts in spoken.items()}
 
 
 def train_ubm(
@@ -68,6 +85,13 @@ def cross_fitted_cohort(
     speech : dict of str to array, shape (n_frames, n_features)
         All frames of each speaker.
     """
+    if len(speech) == 1:
+        warnings.warn(
+            "all training speech is of one speaker, so there are no strangers to calibrate with and far more of them "
+            "will be accepted than stated; give a recording of each person, or say who speaks",
+            GmmAudioWarning,
+            stacklevel=3,
+        )
     long_enough = [name for name, frames in speech.items() if len(frames) >= UNIT_FRAMES]
     spread = np.linspace(0, len(long_enough) - 1, min(len(long_enough), MAX_SPEAKERS)).astype(int)
     members = [long_enough[index] for index in spread]

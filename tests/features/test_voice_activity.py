@@ -124,3 +124,10 @@ def test_no_levels_give_no_decisions():
 def test_a_matrix_of_levels_is_refused():
     with pytest.raises(ParameterError, match=r"\(5, 2\).*\(n_frames,\)"):
         EnergyVad().push(np.zeros((5, 2)))
+
+
+def test_a_long_vowel_at_the_start_does_not_make_all_that_follows_noise():
+    vowel, pause = np.full(50, -17.0), np.full(15, -50.0)
+    syllables = -25.0 + 8.0 * np.sin(np.arange(60) / 3.0)
+    is_speech = EnergyVad().transform(np.concatenate([vowel, pause, syllables]))
+    assert is_speech[-60:].mean() > 0.9

@@ -16,6 +16,7 @@ from gmmaudio.gmm.density import MIN_COMPONENTS, SPAN
 
 RTOL_SINGLE = 1e-5  # of the largest value: 512 terms at 6e-8 per tile
 RTOL_ITERATIONS = 1e-4  # what the fast path promises after 20 iterations
+RTOL_NARROW = 1e-5  # moments about the center with m² / v = 2.5e9 leave float64 six digits
 FIELDS = ("zeroth", "first", "second", "log_likelihood", "n_frames")
 PRECISIONS = ("single", "double")
 N_FRAMES = WINDOW_FRAMES + 1300
@@ -117,6 +118,24 @@ def test_statistics_equal_those_in_double_precision(n_components, spread):
     weights = rng.uniform(0.0, 2.0, 700)
     actual = accumulate_stats(params, frames, frame_weights=weights)
     assert_close(actual, accumulate_stats(params, frames, frame_weights=weights, precision="double"), rtol=RTOL_SINGLE)
+
+
+@pytest.mark.parametrize("spread", [0.1, 5.0])
+def test_a_component_too_narrow_for_float32_keeps_its_digits(spread):
+    """Digital silence: frames far from all others that hardly vary; many components per frame, or few."""
+    rng = np.random.default_rng(0)
+    means = spread * rng.standard_normal((100, 4))
+    means[7] = -50.0
+    variances = np.ones((100, 4))
+    variances[7] = 1e-6
+    params = GmmParams(np.full(100, 0.01), means, variances)
+    assert list(params.far_components) == [7]
+    frames = means[rng.integers(100, size=600)] + rng.standard_normal((600, 4))
+    frames[100:150] = means[7] + 1e-3 * rng.standard_normal((50, 4))
+    single, double = (accumulate_stats(params, frames, precision=each) for each in ("single", "double"))
+    assert_close(single, double, rtol=RTOL_SINGLE)
+    silence = [estimate_ml(stats, variance_floor=1e-12) for stats in (single, double)]
+    np.testing.assert_allclose(silence[0].variances[7], silence[1].variances[7], rtol=RTOL_NARROW)
 
 
 def ladder(distance):
