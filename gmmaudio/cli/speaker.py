@@ -40,6 +40,9 @@ def speaker() -> None:
 @click.option("-o", "--output", required=True, type=click.Path(), help="Model file to write.")
 @click.option("--components", type=int, help="Size of the background model; default: chosen by the amount of speech.")
 @click.option("--false-accept-rate", type=float, default=0.01, show_default=True, help="Default of the model.")
+@click.option(
+    "--checkpoint", type=click.Path(), help="File to keep the model in on the way; run the same again to go on."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation.")
 @channel_option
 def train(
@@ -48,6 +51,7 @@ def train(
     output: str,
     components: int | None,
     false_accept_rate: float,
+    checkpoint: str | None,
     seed: int,
     channel: int | None,
 ) -> None:
@@ -58,7 +62,7 @@ def train(
     identifier = SpeakerIdentifier(n_components=components, false_accept_rate=false_accept_rate, random_state=seed)
     with progress_bars() as progress:
         recordings = [as_recording(file) for file, _ in entries]
-        identifier.train(recordings, speakers=names, channel=channel, progress=progress)
+        identifier.train(recordings, speakers=names, channel=channel, progress=progress, checkpoint=checkpoint)
     save(identifier, output)
     click.echo(
         f"{output}: {identifier.ubm.n_components} components from {len(entries)} recordings, "

@@ -5,6 +5,7 @@ background model (UBM). Scores are LLRs normalised by the cohort (see `gmmaudio.
 alike. A stream and a batch go through the same code and give the same bits.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -152,6 +153,7 @@ class SpeakerIdentifier:
         sample_rate: int | None = None,
         channel: ChannelPolicy = None,
         progress: Progress | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train the background model and keep a cohort for calibration; enrolled speakers are forgotten.
 
@@ -166,6 +168,9 @@ class SpeakerIdentifier:
             See the class.
         progress : callable, optional
             Called with a step, how much of it is done, and how much there is to do.
+        checkpoint : path-like, optional
+            File that keeps the background model on the way; a training that was interrupted and is started again with
+            the same arguments goes on from there, to the same bits.
 
         Raises
         ------
@@ -191,6 +196,7 @@ class SpeakerIdentifier:
             max_iter=self.max_iter,
             random_state=self.random_state,
             progress=report,
+            checkpoint=checkpoint,
         )
         cohort = cross_fitted_cohort(ubm, speech, relevance_factor=self.relevance_factor, progress=report)
         self._pipeline = pipeline

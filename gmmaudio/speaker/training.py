@@ -1,6 +1,7 @@
 """Training of the background model and of the cohort's folds."""
 
 import math
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 
@@ -58,18 +59,26 @@ def train_ubm(
     max_iter: int,
     random_state: int | None,
     progress: Progress,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> GMM:
-    """Return the background model: a maximum-likelihood mixture of the frames of all speakers."""
-    frames = np.concatenate(list(speech.values()))
-    if len(frames) < 2 * UNIT_FRAMES:
+    """Return the background model: a maximum-likelihood mixture of the frames of all speakers.
+
+    With a checkpoint file, a training that was interrupted goes on where it was (see `GMM.fit`).
+    """
+    n_frames = sum(len(frames) for frames in speech.values())
+    if n_frames < 2 * UNIT_FRAMES:
         raise GmmAudioError(
-            f"the recordings hold only {len(frames)} frames of speech, but a background model needs minutes; "
+            f"the recordings hold only {n_frames} frames of speech, but a background model needs minutes; "
             "add recordings, or check that they are not silent"
         )
-    size = choose_n_components(len(frames), len(speech)) if n_components is None else n_components
+    size = choose_n_components(n_frames, len(speech)) if n_components is None else n_components
     ubm = GMM(size, max_iter=max_iter, tol=0.0, random_state=random_state)
     progress("background model", 0, max_iter)
-    ubm.fit(frames, callback=lambda iteration, *_: progress("background model", iteration, max_iter))
+    ubm.fit(
+        list(speech.values()),
+        callback=lambda iteration, *_: progress("background model", iteration, max_iter),
+        checkpoint=checkpoint,
+    )
     return ubm
 
 

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 from speaker.voices import NAMES, bundled, clips
 
-from gmmaudio import load
+from gmmaudio import SpeakerIdentifier, load
 
 
 def test_from_recordings_to_a_name(run, tmp_path):
@@ -138,3 +138,28 @@ def test_no_command_prints_the_help(run, arguments):
     ran = run(*arguments)
     assert ran.code in (0, 2)  # click before 8.2, and since
     assert "Commands:" in ran.out + ran.err
+
+
+def test_training_that_was_interrupted_goes_on_to_the_same_model(run, tmp_path):
+    files = clips("background")
+    assert run("speaker", "train", *files, "-o", tmp_path / "whole.gmm").code == 0
+
+    def interrupt(step, done, _total):
+        if (step, done) == ("background model", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SpeakerIdentifier().train(files, progress=interrupt, checkpoint=tmp_path / "kept")
+    assert len(load(tmp_path / "kept").result.history) >= 2
+    ended = run("speaker", "train", *files, "-o", tmp_path / "resumed.gmm", "--checkpoint", tmp_path / "kept")
+    assert ended.code == 0
+    assert (tmp_path / "resumed.gmm").read_bytes() == (tmp_path / "whole.gmm").read_bytes()
+
+
+def test_a_checkpoint_of_other_recordings_is_refused(run, tmp_path):
+    files = clips("background")
+    run("speaker", "train", *files, "-o", tmp_path / "model.gmm", "--checkpoint", tmp_path / "kept")
+    other = run("speaker", "train", *files[1:], "-o", tmp_path / "other.gmm", "--checkpoint", tmp_path / "kept")
+    assert other.code == 2
+    assert "kept" in other.err
+    assert not (tmp_path / "other.gmm").exists()
