@@ -114,10 +114,11 @@ def save(model: Storable, path: str | os.PathLike[str]) -> None:
     if not isinstance(model, Storable):
         raise ParameterError(f"cannot save a {type(model).__name__}; only models of gmmaudio have a file format")
     stored = model.to_stored()
+    # ZipInfo without a date: the same model gives the same bytes.
     with _replacing(Path(path)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_HEADER, json.dumps(_header(stored), indent=1, allow_nan=False))
+        archive.writestr(zipfile.ZipInfo(_HEADER), json.dumps(_header(stored), indent=1, allow_nan=False))
         for name, array in stored.arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
 
 

@@ -117,6 +117,11 @@ except GmmAudioError as error:
     assert list(model_file.parent.iterdir()) == [model_file]
 
 
+def test_the_same_model_gives_the_same_bytes_at_any_time(params, model_file):
+    with zipfile.ZipFile(model_file) as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(GmmAudioError, match="there is no model file"):
         load(tmp_path / "none.gmm")
