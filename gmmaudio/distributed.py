@@ -12,6 +12,7 @@ cutting into chunks, or `GMM.fit` on all frames at once, differs by the rounding
 
 import copy
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
@@ -236,8 +237,13 @@ class _ClusterFrames:
 
 def _wait_for_worker(client: "Client") -> None:
     """Raise unless the cluster has a worker, or gets one within `WORKERS_TIMEOUT`."""
+    # Client.wait_for_workers changes what a LocalCluster knows of its workers, and breaks it when one has just died.
+    deadline = time.monotonic() + WORKERS_TIMEOUT
     try:
-        client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)
+        while not client.nthreads():
+            if time.monotonic() > deadline:
+                raise GmmAudioError(CLUSTER_GONE)
+            time.sleep(0.1)
     except (OSError, TimeoutError) as error:
         raise GmmAudioError(CLUSTER_GONE) from error
 
