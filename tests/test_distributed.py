@@ -16,7 +16,7 @@ from gmmaudio import distributed as module
 from gmmaudio.distributed import SUM_WIDTH, fit_gmm
 from gmmaudio.em import run_em
 from gmmaudio.errors import GmmAudioError, ParameterError
-from gmmaudio.gmm import GMM, accumulate_stats, estimate_ml
+from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
 
 REASON = "Dask is not installed; it comes with the extra 'distributed'"
 distributed = pytest.importorskip("distributed", reason=REASON)
@@ -141,7 +141,7 @@ def test_one_and_four_workers_give_the_bits_of_two(client, cluster, undisturbed,
 def test_the_cluster_gives_the_bits_of_the_same_sums_in_one_process(undisturbed, pieces, start):
     floor = undisturbed.variance_floor_
     result = run_em(
-        start._start(pieces[0], np.ones(len(pieces[0])), floor),
+        GmmParams(start.weights_init, start.means_init, start.covariances_init),
         lambda params: sum_in_tree([accumulate_stats(params, piece) for piece in pieces]),
         lambda stats: estimate_ml(stats, variance_floor=floor),
         max_iter=start.max_iter,
