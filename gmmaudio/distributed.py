@@ -107,6 +107,8 @@ def fit_gmm(
     >>> with Client("tcp://scheduler:8786") as client:  # doctest: +SKIP
     ...     ubm = fit_gmm(client, sorted(Path("features").glob("*.npy")), GMM(512, random_state=0))
     """
+    if not isinstance(gmm, GMM):
+        raise ParameterError(f"gmm is {gmm!r} but must be an estimator that holds the options, such as GMM(512)")
     _check_client(client)
     fitted: GMM = clone(gmm)
     fitted._check_options()

@@ -81,8 +81,9 @@ def local_cluster(**options):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, start):
+    patient = {"distributed.comm.timeouts.connect": PATIENCE, "distributed.deploy.lost-worker-timeout": PATIENCE}
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": PATIENCE}),
+        dask.config.set(patient),
         local_cluster(n_workers=2, processes=True, local_directory=str(tmp_path_factory.mktemp("dask"))) as cluster,
     ):
         yield cluster
@@ -297,6 +298,11 @@ def test_an_error_of_the_callers_own_loader_comes_through(client, pieces, start)
 def test_chunks_that_cannot_be_used_are_refused(client, start, chunks, message):
     with pytest.raises(ParameterError, match=message):
         fit_gmm(client, chunks, start)
+
+
+def test_a_number_of_components_is_no_estimator(client, paths):
+    with pytest.raises(ParameterError, match=r"gmm is 8 but must be an estimator"):
+        fit_gmm(client, paths, 8)
 
 
 def test_an_address_is_no_client(paths, start):
