@@ -267,7 +267,8 @@ def _check_client(client: "Client") -> None:
     except ImportError as error:
         found["the scheduler"] = error
     for place, version in found.items():
-        if version != __version__:
+        # Any other error comes of a worker that is just dying, which is Dask's affair.
+        if version != __version__ and isinstance(version, str | ImportError):
             got = f"has {version}" if isinstance(version, str) else f"cannot import gmmaudio ({version})"
             raise GmmAudioError(
                 f"{place} {got} but the client has gmmaudio {__version__}; "

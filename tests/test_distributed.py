@@ -81,9 +81,10 @@ def local_cluster(**options):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, start):
-    patient = {"distributed.comm.timeouts.connect": PATIENCE, "distributed.deploy.lost-worker-timeout": PATIENCE}
     with (
-        dask.config.set(patient),
+        dask.config.set(
+            {"distributed.deploy.lost-worker-timeout": PATIENCE, "distributed.comm.timeouts.connect": 10.0}
+        ),
         local_cluster(n_workers=2, processes=True, local_directory=str(tmp_path_factory.mktemp("dask"))) as cluster,
     ):
         yield cluster
