@@ -30,7 +30,7 @@ _HOME = {
     "load": "persistence",
     "save": "persistence",
 }
-_SUBPACKAGES = {"audio", "em", "features", "gmm", "metrics", "plotting", "speaker"}
+_SUBPACKAGES = {"audio", "distributed", "em", "features", "gmm", "metrics", "plotting", "speaker"}
 
 __all__ = [*sorted(_HOME), "__version__"]
 

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "checkpoint": BASE | {"em", "persistence"},
     "features": BASE | {"audio", "persistence"},
     "gmm": BASE | {"checkpoint", "em", "persistence"},
+    "distributed": BASE | {"em", "gmm", "persistence"},
     "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
     "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
 }
@@ -69,4 +70,4 @@ def test_recipes_use_public_names_only():
 def test_importing_the_package_imports_no_heavy_library():
     code = "import sys, gmmaudio; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "scipy", "librosa", "numba", "sklearn", "matplotlib"} & set(loaded)
+    assert not {"numpy", "scipy", "librosa", "numba", "sklearn", "matplotlib", "dask", "distributed"} & set(loaded)

@@ -1,0 +1,380 @@
+"""Training on the workers of a Dask cluster: the same statistics, summed in a tree.
+
+Conventions. A *chunk* is an array of frames that one worker can hold: a ``.npy`` file that every worker can read, a
+delayed array, a future, or a block of rows of a Dask array. The order of the chunks is the order of the frames. Frames
+stay on the workers; statistics and, for the start, a sample of frames travel.
+
+Bits. The statistics of a chunk depend on the chunk and the parameters alone, and they are added in an order that
+depends on the number of chunks alone. So any number of workers gives the same bits, and so does a run in which workers
+die and Dask repeats their work (on processors of one kind: matrix products differ by roundings between kinds). Another
+cutting into chunks, or `GMM.fit` on all frames at once, differs by the rounding of the arithmetic.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from gmmaudio import __version__
+from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio.em import run_em
+from gmmaudio.errors import GmmAudioError, ParameterError
+from gmmaudio.gmm.density import Precision
+from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_ml, global_moments
+from gmmaudio.gmm.estimator import GMM
+from gmmaudio.gmm.initialization import STEP_FRAMES, Subsample, single_gaussian, subsample_limit
+from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.gmm.survey import Survey
+from gmmaudio.validation import check_frames
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
+    from distributed import Client, Future
+
+WORKERS_TIMEOUT = 60.0
+"""Seconds without any worker after which the cluster is taken for gone: a worker that died is back in a few."""
+
+POLL_INTERVAL = 5.0
+"""Seconds of waiting for results between two looks at whether there are workers."""
+
+SUM_WIDTH = 8
+"""Statistics that one task of the tree adds."""
+
+CHUNKS_NEEDED = "a Dask array, or a list of delayed arrays, futures or .npy paths is needed; GMM.fit takes NumPy arrays"
+CLUSTER_GONE = "the Dask cluster has gone away or has no workers; start it, or its workers, and connect a new client"
+
+
+def fit_gmm(
+    client: "Client",
+    chunks: Iterable[Any],
+    gmm: GMM,
+    *,
+    keep_on_workers: bool = True,
+    callback: Callable[[int, GmmParams, float], None] | None = None,
+) -> GMM:
+    """Train a mixture, or a universal background model, on frames that lie on the workers of a Dask cluster.
+
+    What `GMM.fit` does on all frames at once. A worker that dies costs the time to repeat its work. The client sees
+    the statistics of all frames together and, unless `gmm` has a full set of ``*_init`` parameters, a sample of
+    ``max(100 n_components, 10000)`` frames to start from, drawn by their number in the whole with the `random_state`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to a cluster whose workers and scheduler have this version of gmmaudio.
+    chunks : dask.array.Array, or iterable of delayed arrays, futures or paths
+        Frames, shape (n_frames, n_features) each. Chunks of some 100,000 frames, and several per thread of the
+        cluster, keep it busy. Delayed chunks must give the same frames whenever they are computed.
+    gmm : GMM
+        The options; it is not changed.
+    keep_on_workers : bool
+        Whether delayed chunks are computed once and kept in the memory of the workers (Dask puts on disk what does not
+        fit), or computed again in every iteration. Files are mapped in every iteration.
+    callback : callable, optional
+        For progress and checkpoints; see `gmmaudio.em.run_em`.
+
+    Returns
+    -------
+    GMM
+        A fitted copy of `gmm`.
+
+    Raises
+    ------
+    ParameterError
+        If the client is closed, there are no chunks or no frames, the chunks differ in width, a chunk holds NaN or is
+        not an array of frames, or an option cannot be used. The message names the chunk.
+    GmmAudioError
+        If a file cannot be read, workers lack this version of gmmaudio, or the cluster goes away.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the iteration limit ends the training.
+
+    Examples
+    --------
+    >>> from distributed import Client  # doctest: +SKIP
+    >>> with Client("tcp://scheduler:8786") as client:  # doctest: +SKIP
+    ...     ubm = fit_gmm(client, sorted(Path("features").glob("*.npy")), GMM(512, random_state=0))
+    """
+    if not isinstance(gmm, GMM):
+        raise ParameterError(f"gmm is {gmm!r} but must be an estimator that holds the options, such as GMM(512)")
+    _check_client(client)
+    fitted: GMM = clone(gmm)
+    fitted._check_options()
+    frames = _ClusterFrames(client, chunks, keep_on_workers=keep_on_workers)
+    mean, variance = frames.global_moments()
+    floor = absolute_variance_floor(mean, variance, fraction=gmm.variance_floor)
+    surveyed = Survey(frames.n_frames, frames.n_features, float(frames.n_frames), mean, variance, digest="")
+    random_state = check_random_state(fitted.random_state)
+    result = run_em(
+        fitted._start(surveyed, _sample(fitted, frames, random_state), floor, random_state),
+        lambda params: frames.accumulate(params, precision=gmm.precision),
+        lambda stats: estimate_ml(stats, variance_floor=floor),
+        max_iter=gmm.max_iter,
+        tol=gmm.tol,
+        may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
+        callback=callback,
+    )
+    if not result.converged and gmm.tol > 0:
+        warnings.warn(
+            f"EM stopped at max_iter={gmm.max_iter} before the change per iteration fell below tol={gmm.tol}; "
+            "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    fitted.n_features_in_ = frames.n_features
+    fitted.variance_floor_ = floor
+    fitted._publish(result.params, result.history, result.converged, float(frames.n_frames))
+    return fitted
+
+
+def _sample(gmm: GMM, frames: "_ClusterFrames", random_state: np.random.RandomState) -> Subsample | None:
+    """Return the frames that `GMM.fit` would choose to start from; none if the options give the start in full."""
+    if all(values is not None for values in (gmm.weights_init, gmm.means_init, gmm.covariances_init)):
+        return None
+    limit = subsample_limit(gmm.n_components)
+    numbers = Subsample(limit, random_state)  # chooses by the place in the stream, so it can do so without the frames
+    for start in range(0, frames.n_frames, STEP_FRAMES):
+        rows = np.arange(start, min(start + STEP_FRAMES, frames.n_frames), dtype=np.float64)
+        numbers.push(rows[:, np.newaxis], np.ones(len(rows)))
+    chosen = frames.take(numbers.result()[0][:, 0].astype(np.intp))
+    sample = Subsample(limit, random_state)
+    sample.push(chosen, np.ones(len(chosen)))
+    return sample
+
+
+class _Chunk(NamedTuple):
+    """Frames that are not here, as an argument of a task, and what messages call them."""
+
+    frames: Any
+    name: str
+
+
+class _ClusterFrames:
+    """Chunks of frames on the workers, checked: as many columns in each, all finite, and at least one row in all."""
+
+    def __init__(self, client: "Client", chunks: Iterable[Any], *, keep_on_workers: bool) -> None:
+        self._client = client
+        self._chunks = _chunk_list(chunks)
+        if keep_on_workers:
+            self._chunks = _kept(client, self._chunks)
+        shapes = self._results([_task(_checked_shape, chunk) for chunk in self._chunks])
+        self.n_features = _common_width(shapes, self._chunks)
+        self._ends = np.cumsum([n_frames for n_frames, _ in shapes])
+        self.n_frames = int(self._ends[-1])
+        if not self.n_frames:
+            raise ParameterError(f"there are no frames in any of the {len(shapes)} chunks; training needs at least one")
+        # Dask runs a task on each thread of a worker at once; only fewer chunks than that leave threads to a task.
+        threads = client.nthreads().values()
+        self._n_threads = max(1, min(min(threads), sum(threads) // len(shapes)))
+
+    def accumulate(self, params: GmmParams, *, precision: Precision) -> GmmStats:
+        """Return the statistics of all chunks: each on its worker, added `SUM_WIDTH` at a time in their order."""
+        from dask import delayed
+
+        # Parameters are part of the graph: scattered ones would be lost with the worker that holds them.
+        shared = delayed(params, traverse=False)
+        stats = [_task(_stats, chunk, shared, precision, self._n_threads) for chunk in self._chunks]
+        while len(stats) > 1:
+            stats = [delayed(_sum)(stats[start : start + SUM_WIDTH]) for start in range(0, len(stats), SUM_WIDTH)]
+        total: GmmStats = self._results(stats)[0]
+        return total
+
+    def global_moments(self) -> tuple[Float64Array, Float64Array]:
+        """Return mean and variance of all frames: from their statistics under one Gaussian near the data."""
+        first = self._chunks[int(np.flatnonzero(self._ends)[0])]  # that is not empty
+        mean, variance = self._results([_task(_gaussian, first)])[0]
+        unit = absolute_variance_floor(mean, variance, fraction=1.0)
+        params = GmmParams([1.0], mean[np.newaxis], unit[np.newaxis])
+        return global_moments(self.accumulate(params, precision="double"))
+
+    def take(self, rows: IntArray) -> FloatArray:
+        """Return the frames with these numbers, in ascending order, to the client."""
+        starts = np.concatenate([[0], self._ends[:-1]])
+        parts = np.split(rows, np.searchsorted(rows, self._ends[:-1]))
+        wanted = zip(self._chunks, starts, parts, strict=True)
+        tasks = [_task(_take, chunk, part - start) for chunk, start, part in wanted if len(part)]
+        return check_frames(np.concatenate(self._results(tasks)))
+
+    def _results(self, tasks: "list[Delayed]") -> list[Any]:
+        """Compute on the workers and return here; an error of a task is raised as it was there."""
+        from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
+
+        if self._client.status != "running":
+            raise GmmAudioError(CLUSTER_GONE)
+        try:
+            futures = self._client.compute(tasks)
+            self._wait(futures)
+            results: list[Any] = self._client.gather(futures)
+        except KilledWorker as error:
+            raise GmmAudioError(
+                "workers died one after the other at the same task; is the memory of a worker large enough for a chunk "
+                "and the model? cut the chunks smaller"
+            ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise GmmAudioError(CLUSTER_GONE) from error
+        return results
+
+    def _wait(self, futures: "list[Future]") -> None:
+        """Return when all are done, or raise when the cluster has had no worker for `WORKERS_TIMEOUT`."""
+        from distributed import TimeoutError, wait
+
+        while True:
+            try:
+                wait(futures, timeout=POLL_INTERVAL)
+                return
+            except TimeoutError:
+                _wait_for_worker(self._client)
+
+
+def _wait_for_worker(client: "Client") -> None:
+    """Raise unless the cluster has a worker, or gets one within `WORKERS_TIMEOUT`."""
+    # Client.wait_for_workers changes what a LocalCluster knows of its workers, and breaks it when one has just died.
+    deadline = time.monotonic() + WORKERS_TIMEOUT
+    try:
+        while not client.nthreads():
+            if time.monotonic() > deadline:
+                raise GmmAudioError(CLUSTER_GONE)
+            time.sleep(0.1)
+    except (OSError, TimeoutError) as error:
+        raise GmmAudioError(CLUSTER_GONE) from error
+
+
+def _check_client(client: "Client") -> None:
+    """Raise unless the client is connected to a cluster that can run this module."""
+    from distributed import Client
+
+    if not isinstance(client, Client):
+        raise ParameterError(f"client is {client!r} but must be a distributed.Client; connect one with Client(address)")
+    if client.status != "running" or client.asynchronous:
+        state = "asynchronous" if client.asynchronous else client.status
+        raise ParameterError(f"the client is {state} but must be running and synchronous; connect a new one")
+    _wait_for_worker(client)
+    # A lambda travels as code, any other function by its name in this package, which may be what is missing.
+    found = client.run(lambda: __import__("gmmaudio").__version__, on_error="return")
+    try:
+        found["the scheduler"] = client.run_on_scheduler(lambda: __import__("gmmaudio").__version__)
+    except ImportError as error:
+        found["the scheduler"] = error
+    for place, version in found.items():
+        # Any other error comes of a worker that is just dying, which is Dask's affair.
+        if version != __version__ and isinstance(version, str | ImportError):
+            got = f"has {version}" if isinstance(version, str) else f"cannot import gmmaudio ({version})"
+            raise GmmAudioError(
+                f"{place} {got} but the client has gmmaudio {__version__}; "
+                "install the same version in the environment of every worker and of the scheduler"
+            )
+
+
+def _chunk_list(chunks: Iterable[Any]) -> list[_Chunk]:
+    """Return the chunks with their names."""
+    from dask.array import Array
+    from dask.delayed import Delayed
+
+    if isinstance(chunks, Array):
+        if chunks.ndim != 2:
+            raise ParameterError(f"the Dask array has shape {chunks.shape} but needs (n_frames, n_features)")
+        chunks = chunks.rechunk({1: -1}).to_delayed().ravel().tolist()
+    if isinstance(chunks, str | os.PathLike | Delayed | np.ndarray):
+        raise ParameterError(f"chunks is a {type(chunks).__name__} but {CHUNKS_NEEDED}")
+    named = [_named_chunk(chunk, number) for number, chunk in enumerate(chunks)]
+    if not named:
+        raise ParameterError("chunks is empty; training needs at least one chunk")
+    return named
+
+
+def _named_chunk(chunk: object, number: int) -> _Chunk:
+    """Return the chunk as an argument of tasks."""
+    from dask.delayed import Delayed
+    from distributed import Future
+
+    if isinstance(chunk, str | os.PathLike):
+        path = os.path.abspath(chunk)
+        return _Chunk(path, f"chunk {number} ({path})")
+    if not isinstance(chunk, Delayed | Future):
+        raise ParameterError(f"chunk {number} is a {type(chunk).__name__} but {CHUNKS_NEEDED}")
+    return _Chunk(chunk, f"chunk {number}")
+
+
+def _kept(client: "Client", chunks: Sequence[_Chunk]) -> list[_Chunk]:
+    """Return the chunks with the delayed ones under way to the memory of the workers, in one order to the cluster."""
+    from dask.delayed import Delayed
+
+    lazy = [chunk for chunk in chunks if isinstance(chunk.frames, Delayed)]
+    kept = client.persist([chunk.frames for chunk in lazy]) if lazy else []
+    kept_by_name = {chunk.name: frames for chunk, frames in zip(lazy, kept, strict=True)}
+    return [chunk._replace(frames=kept_by_name.get(chunk.name, chunk.frames)) for chunk in chunks]
+
+
+def _common_width(shapes: Sequence[tuple[int, int]], chunks: Sequence[_Chunk]) -> int:
+    """Return the number of columns, which all chunks must share."""
+    width = shapes[0][1]
+    for (_, n_features), chunk in zip(shapes, chunks, strict=True):
+        if n_features != width:
+            raise ParameterError(
+                f"{chunk.name} has {n_features} columns but {chunks[0].name} has {width}; "
+                "make all chunks with the same feature settings"
+            )
+    return width
+
+
+def _task(function: Callable[..., Any], chunk: _Chunk, *arguments: object) -> "Delayed":
+    """Return the task of calling a function with a chunk where it lies, or may be read."""
+    from dask import delayed
+
+    return delayed(function)(chunk.frames, chunk.name, *arguments)
+
+
+# What follows runs on the workers, where Dask may repeat it: functions of their arguments alone.
+
+
+def _opened(frames: npt.ArrayLike, name: str) -> npt.ArrayLike:
+    """Return the frames of a chunk; a file is mapped, so that the system keeps in memory what there is room for."""
+    if not isinstance(frames, str):
+        return frames
+    try:
+        array: FloatArray = np.load(frames, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise GmmAudioError(
+            f"{name} cannot be read by a worker ({error}); chunks are .npy files on a disk that all workers share"
+        ) from error
+    return array
+
+
+def _checked_shape(frames: npt.ArrayLike, name: str) -> tuple[int, ...]:
+    """Return the shape of a chunk whose values have been looked at."""
+    return check_frames(_opened(frames, name), name=name).shape
+
+
+def _gaussian(frames: npt.ArrayLike, name: str) -> tuple[Float64Array, Float64Array]:
+    """Return mean and variance of a chunk."""
+    array = check_frames(_opened(frames, name), name=name)
+    return single_gaussian(array, np.ones(len(array)))
+
+
+def _take(frames: npt.ArrayLike, name: str, rows: IntArray) -> FloatArray:
+    """Return some rows of a chunk."""
+    array: FloatArray = np.asarray(_opened(frames, name))[rows]
+    return array
+
+
+def _stats(frames: npt.ArrayLike, name: str, params: GmmParams, precision: Precision, n_threads: int) -> GmmStats:
+    """Return the statistics of a chunk."""
+    return accumulate_stats(params, _opened(frames, name), precision=precision, n_threads=n_threads)
+
+
+def _sum(stats: Sequence[GmmStats]) -> GmmStats:
+    """Return the sum, from the first to the last."""
+    return reduce(add, stats)
