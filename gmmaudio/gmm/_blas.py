@@ -5,6 +5,7 @@ held to one thread, and different tiles go to different threads of our own.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
@@ -28,7 +29,7 @@ def one_blas_thread(function: Callable[Arguments, Result]) -> Callable[Arguments
 
     @wraps(function)
     def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with _blas_libraries().limit(limits=1):
+        with _LIMIT:
             return function(*args, **kwargs)
 
     return limited
@@ -58,6 +59,34 @@ def in_parallel(function: Callable[[Item], None], items: Iterable[Item], *, n_th
     with ThreadPoolExecutor(min(n_threads, len(items))) as pool:
         for future in [pool.submit(function, item) for item in items]:
             future.result()
+
+
+class _OneThreadLimit:
+    """A limit of one BLAS thread that several threads of Python can be inside of at once.
+
+    The number of BLAS threads belongs to the process. The first to enter lowers it and the last to leave restores it;
+    if each restored what it had found, calls that overlap would leave the process at one thread for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._limiter: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._limiter = _blas_libraries().limit(limits=1)
+            self._n_inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._limiter.restore_original_limits()
+
+
+_LIMIT = _OneThreadLimit()
 
 
 @cache
