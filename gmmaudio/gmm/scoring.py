@@ -91,7 +91,8 @@ def frame_log_likelihood_ratios(
     is_fast = [precision == "single" and bears_fast_scores([model], ubm) for model in models]
     fast = [column for column, whether in enumerate(is_fast) if whether]
     slow = [column for column, whether in enumerate(is_fast) if not whether]
-    ratios[:, fast] = _ratios_of_adapted(AdaptedModels([models[column] for column in fast], ubm), frames, n_top)
+    if fast:
+        ratios[:, fast] = _ratios_of_adapted(AdaptedModels([models[column] for column in fast], ubm), frames, n_top)
     others = [models[column] for column in slow]
     for tile in density_tiles(ubm, frames, precision=precision):
         ratios[tile.rows, slow] = _tile_ratios(others, ubm, frames[tile.rows], tile, n_top, precision)
