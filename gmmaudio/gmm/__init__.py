@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gmmaudio.gmm.adapted_models import AdaptedModels as AdaptedModels
     from gmmaudio.gmm.density import component_log_densities as component_log_densities
     from gmmaudio.gmm.density import frame_log_likelihoods as frame_log_likelihoods
     from gmmaudio.gmm.density import most_likely_components as most_likely_components
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.estimation import estimate_map as estimate_map
     from gmmaudio.gmm.estimation import estimate_ml as estimate_ml
     from gmmaudio.gmm.estimator import GMM as GMM
+    from gmmaudio.gmm.linear_scoring import linear_log_likelihood_ratios as linear_log_likelihood_ratios
     from gmmaudio.gmm.parameters import GmmParams as GmmParams
     from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
     from gmmaudio.gmm.scoring import log_likelihood_ratio as log_likelihood_ratio
     from gmmaudio.gmm.statistics import GmmStats as GmmStats
     from gmmaudio.gmm.statistics import StatsAccumulator as StatsAccumulator
     from gmmaudio.gmm.statistics import accumulate_stats as accumulate_stats
+    from gmmaudio.gmm.trials import score_trials as score_trials
 
 _MODULE_OF = {
+    "AdaptedModels": "adapted_models",
     "GMM": "estimator",
     "GmmParams": "parameters",
     "GmmStats": "statistics",
@@ -32,9 +36,11 @@ _MODULE_OF = {
     "estimate_ml": "estimation",
     "frame_log_likelihood_ratios": "scoring",
     "frame_log_likelihoods": "density",
+    "linear_log_likelihood_ratios": "linear_scoring",
     "log_likelihood_ratio": "scoring",
     "most_likely_components": "density",
     "responsibilities": "density",
+    "score_trials": "trials",
 }
 
 __all__ = sorted(_MODULE_OF)

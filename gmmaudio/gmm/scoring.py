@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import Float64Array, FloatArray
+from gmmaudio._typing import Float32Array, Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm._blas import one_blas_thread
+from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
+from gmmaudio.gmm.adapted_models import AdaptedModels, as_adapted, is_mean_adapted
 from gmmaudio.gmm.density import (
+    MIN_COMPONENTS,
     Precision,
     Tile,
     density_matrix,
@@ -25,6 +27,7 @@ from gmmaudio.gmm.density import (
     log_sum_exp,
 )
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.top_scoring import WINDOW_FRAMES, write_top_ratios
 from gmmaudio.validation import check_frames
 
 
@@ -42,11 +45,14 @@ def frame_log_likelihood_ratios(
     With `n_top` = C, only the C components with the greatest density of the background are evaluated in each model
     (Reynolds, Quatieri & Dunn 2000, section 3.4), and the density of all others is taken from the background, so that
     nothing is lost where a frame is far from everything (the completion of the ALIZE toolkit). The background is
-    evaluated once for all models.
+    evaluated once for all models, and in float32 all models that were adapted by their means alone are scored together.
+    There a component more than `SPAN` nats below the best of the frame is taken from the background too, and the
+    ratio of a frame lies within ±80 nats.
 
     Parameters
     ----------
     models : sequence of GmmParams
+        For many calls best an `AdaptedModels`: anything else is arranged anew in every call.
     ubm : GmmParams
     frames : array-like, shape (n_frames, n_features)
     n_top : int, optional
@@ -80,8 +86,16 @@ def frame_log_likelihood_ratios(
         for column, model in enumerate(models):
             ratios[:, column] = frame_log_likelihoods(model, frames, precision=precision) - background
         return ratios
+    if precision == "single" and bears_fast_scores(models, ubm):
+        return _ratios_of_adapted(as_adapted(models, ubm), frames, n_top)
+    is_fast = [precision == "single" and bears_fast_scores([model], ubm) for model in models]
+    fast = [column for column, whether in enumerate(is_fast) if whether]
+    slow = [column for column, whether in enumerate(is_fast) if not whether]
+    if fast:
+        ratios[:, fast] = _ratios_of_adapted(AdaptedModels([models[column] for column in fast], ubm), frames, n_top)
+    others = [models[column] for column in slow]
     for tile in density_tiles(ubm, frames, precision=precision):
-        _write_top_ratios(models, ubm, frames[tile.rows], tile, n_top, precision, ratios[tile.rows])
+        ratios[tile.rows, slow] = _tile_ratios(others, ubm, frames[tile.rows], tile, n_top, precision)
     return ratios
 
 
@@ -111,17 +125,49 @@ def log_likelihood_ratio(
     return np.asarray(np.cumsum(ratios, axis=0)[-1] / len(ratios))
 
 
-def _write_top_ratios(
-    models: Sequence[GmmParams],
-    ubm: GmmParams,
-    frames: FloatArray,
-    tile: Tile,
-    n_top: int,
-    precision: Precision,
-    ratios: Float64Array,
-) -> None:
-    """Write the ratios of the frames of one tile, whose background densities are given, by the top components."""
+def bears_fast_scores(models: Sequence[GmmParams], ubm: GmmParams) -> bool:
+    """Return whether the models can be scored together in float32: adapted by their means from a large background."""
+    if ubm.n_components < MIN_COMPONENTS:
+        return False
+    if isinstance(models, AdaptedModels) and models.ubm is ubm:
+        return True
+    return all(is_mean_adapted(model, ubm) for model in models)
+
+
+def check_n_top(n_top: int, models: Sequence[GmmParams], ubm: GmmParams) -> None:
+    """Raise unless there are so many components, and the models have those of the background."""
+    if not 1 <= n_top <= ubm.n_components:
+        raise ParameterError(f"n_top is {n_top} but must be from 1 to the {ubm.n_components} components")
+    if any(model.n_components != ubm.n_components for model in models):
+        raise ParameterError(
+            f"n_top needs models adapted from the background, with {ubm.n_components} components; "
+            "leave n_top out to score other models in full"
+        )
+
+
+def _ratios_of_adapted(models: AdaptedModels, frames: FloatArray, n_top: int) -> Float64Array:
+    """Return the ratios of all models by their top components."""
+    ratios = np.empty((len(frames), len(models)))
+    _ = models.coefficients  # made here, not by several threads at once
+
+    def write_part(part: slice) -> None:
+        def write(columns: slice, in_part: Float32Array) -> None:
+            ratios[part, columns] = np.log(in_part.astype(np.float64))
+
+        write_top_ratios(models, frames[part], n_top=n_top, write=write)
+
+    parts = [slice(start, start + WINDOW_FRAMES) for start in range(0, len(frames), WINDOW_FRAMES)]
+    n_products = len(frames) * n_top * models.ubm.n_features * len(models)
+    in_parallel(write_part, parts, n_threads=worth_threads(check_n_threads(None), n_products))
+    return ratios
+
+
+def _tile_ratios(
+    models: Sequence[GmmParams], ubm: GmmParams, frames: FloatArray, tile: Tile, n_top: int, precision: Precision
+) -> Float64Array:
+    """Return the ratios of the frames of one tile, whose background densities are given, for models of any kind."""
     n_frames = len(frames)
+    ratios = np.empty((n_frames, len(models)))
     top = np.argpartition(tile.log_densities, -n_top, axis=0)[-n_top:, :n_frames].T
     background = log_sum_exp(*exponentiate(tile.log_densities.copy()))[:n_frames] + ubm.log_unit_volume
     np.put_along_axis(tile.log_densities[:, :n_frames], top.T, -np.inf, axis=0)
@@ -134,6 +180,7 @@ def _write_top_ratios(
         selected = np.matmul(matrix[top], np.ascontiguousarray(design.T)[:, :, np.newaxis])[:, :, 0]
         in_top = log_sum_exp(*exponentiate(np.ascontiguousarray(selected.T))) + model.log_unit_volume
         ratios[:, column] = np.logaddexp(in_top, others) - background
+    return ratios
 
 
 def _check_models(models: Sequence[GmmParams], ubm: GmmParams, n_top: int | None) -> None:
@@ -141,12 +188,5 @@ def _check_models(models: Sequence[GmmParams], ubm: GmmParams, n_top: int | None
     for model in models:
         if model.n_features != ubm.n_features:
             raise ParameterError(f"a model has {model.n_features} features but the background has {ubm.n_features}")
-    if n_top is None:
-        return
-    if not 1 <= n_top <= ubm.n_components:
-        raise ParameterError(f"n_top is {n_top} but must be from 1 to the {ubm.n_components} components")
-    if any(model.n_components != ubm.n_components for model in models):
-        raise ParameterError(
-            f"n_top needs models adapted from the background, with {ubm.n_components} components; "
-            "leave n_top out to score other models in full"
-        )
+    if n_top is not None:
+        check_n_top(n_top, models, ubm)
