@@ -24,7 +24,7 @@ Method = Literal["top", "linear", "full"]
 
 DEFAULT_N_TOP = 10
 """Components per frame that are evaluated in each model. On read speech with a background of 1,024 components the
-score of two seconds is off by 0.0003 nats (root mean square), by four times that with the 5 of Reynolds, Quatieri &
+score of 1.5 seconds is off by 0.0003 nats (root mean square), by four times that with the 5 of Reynolds, Quatieri &
 Dunn 2000; the equal error rate is that of the full score with both."""
 
 
