@@ -21,6 +21,7 @@ from rich.table import Table
 from sklearn.mixture import GaussianMixture
 
 from gmmaudio import SpeakerIdentifier, audio
+from gmmaudio.metrics import eer
 from gmmaudio.plotting import plot_confusion, plot_det
 from gmmaudio.speaker import UNKNOWN, closed_set, open_set
 
@@ -105,7 +106,7 @@ def print_closed_set(title: str, voices: Voices, lengths: dict[str, float | None
 
 
 def print_open_set(title: str, voices: Voices, lengths: dict[str, float | None], out: Path) -> None:
-    """Print realised against nominal false-accept rates, and the misses that they cost; draw the confusions."""
+    """Print realised and nominal false-accept rates, misses and EER (no speech counts as a score of −99)."""
     names, heard = list(voices.enroll), {}
     for enrolled, strangers in voices.splits():
         identifier = voices.identifier(enrolled)
@@ -113,16 +114,15 @@ def print_open_set(title: str, voices: Voices, lengths: dict[str, float | None],
             tests = voices.tests({name: voices.test[name] for name in enrolled}, seconds)
             tests += [("a stranger", x) for _, x in voices.tests(strangers, seconds)]
             asked = {"sample_rate": voices.sample_rate, "false_accept_rate": nominal}
-            heard.setdefault((length, nominal), []).extend(
-                (identifier.identify(x, **asked).decision, w) for w, x in tests
-            )
-    table = Table("length", "nominal false accepts", "realised", "misses", title=f"{title}: open set")
+            results = [(identifier.identify(x, **asked), who) for who, x in tests]
+            heard.setdefault((length, nominal), []).extend((r.decision, who, max(r.score, -99.0)) for r, who in results)
+    table = Table("length", "nominal false accepts", "realised", "misses", "EER", title=f"{title}: open set")
     for (length, nominal), decided in heard.items():
-        result = open_set(*zip(*decided, strict=True), names)
-        table.add_row(length, f"{nominal:.0%}", str(result.false_accepts), str(result.misses))
+        decisions, truth, scores = zip(*decided, strict=True)
+        result, error = open_set(decisions, truth, names), eer(scores, [who in names for who in truth])
+        table.add_row(length, f"{nominal:.0%}", str(result.false_accepts), str(result.misses), f"{error:.3f}")
     CONSOLE.print(table)
-    axes = plot_confusion(result.confusion, [*names, UNKNOWN])
-    axes.figure.savefig(out / "confusion.png", dpi=120)
+    plot_confusion(result.confusion, [*names, UNKNOWN]).figure.savefig(out / "confusion.png", dpi=120)
 
 
 def main() -> None:
