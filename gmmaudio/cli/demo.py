@@ -66,4 +66,6 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
         with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except OSError as error:
-        raise GmmAudioError(f"cannot read {folder / 'manifest.csv'}: {error.strerror}") from error
+        raise GmmAudioError(
+            f"cannot read {folder / 'manifest.csv'}: {error.strerror}; leave --samples out for the bundled clips"
+        ) from error

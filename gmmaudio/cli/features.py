@@ -31,6 +31,8 @@ def features(
     targets = [output / f"{Path(file).stem}.features" for file in files]
     if len(set(targets)) < len(targets):
         raise ParameterError("two of the files have the same name; write them to different folders")
+    if output.exists() and not output.is_dir():
+        raise ParameterError(f"{output} is a file, but a folder is needed for the feature files; give another name")
     output.mkdir(parents=True, exist_ok=True)
     reader = RecordingReader(pipeline, sample_rate=None, channel=channel)
     rows = []

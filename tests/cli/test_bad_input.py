@@ -326,3 +326,11 @@ def test_an_interrupted_command_exits_with_130(run, model, anna, monkeypatch):
     monkeypatch.setattr("gmmaudio.cli.identify.load_identifier", interrupted)
     ran = run("speaker", "identify", model, anna)
     assert (ran.code, ran.err.strip()) == (130, "interrupted")
+
+
+def test_features_need_a_folder_and_not_a_file(run, anna, tmp_path):
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    ran = run("features", anna, "-o", tmp_path / "taken")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "is a file, but a folder is needed" in ran.err
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
