@@ -69,6 +69,7 @@ def run_em(
     max_iter: int,
     tol: float,
     may_fall: Callable[[ParamsT, StatsT], bool] | None = None,
+    relax: Callable[[ParamsT, ParamsT], ParamsT] | None = None,
     callback: Callable[[int, ParamsT, float], None] | None = None,
     resume: EmResult[ParamsT] | None = None,
     on_update: Callable[[EmResult[ParamsT]], None] | None = None,
@@ -93,6 +94,10 @@ def run_em(
     may_fall : callable, optional
         Given the parameters that entered an iteration and their statistics, says whether the update from these
         statistics is not an ascent by design (a repair of dead components, a prior); no warning follows then.
+    relax : callable, optional
+        Given the parameters that entered an iteration and their update, returns parameters beyond the update, to go on
+        from instead while EM is slow: after a gain of more than half of the one before. They may be less likely. The
+        last update before convergence is not relaxed.
     callback : callable, optional
         Called in each iteration with its number (from 1), the parameters that entered it, and their mean
         log-likelihood per frame: for progress bars. An exception raised by it ends the run.
@@ -126,7 +131,10 @@ def run_em(
             fell = not state.fall_expected and _warn_of_fall(history)
             converged = bool(not fell and abs(history[-1] - history[-2]) < tol)
         fall_expected = may_fall is not None and bool(may_fall(state.params, stats))
-        state = EmResult(estimate(stats), history, len(history), converged, fall_expected)
+        updated = estimate(stats)
+        if relax is not None and not converged and not fall_expected and _is_slow(history):
+            updated, fall_expected = relax(state.params, updated), True
+        state = EmResult(updated, history, len(history), converged, fall_expected)
         if on_update is not None:
             on_update(state)
     return state
@@ -150,6 +158,14 @@ def _mean_log_likelihood(stats: Statistics) -> float:
     if not math.isfinite(mean):
         raise GmmAudioError(f"the mean log-likelihood is {mean}; check the frames for extreme values, or scale them")
     return mean
+
+
+def _is_slow(history: tuple[float, ...]) -> bool:
+    """Return whether the last gain is more than half of the one before; fast EM would only be made to oscillate."""
+    if len(history) < 3:
+        return False
+    before, last = history[-2] - history[-3], history[-1] - history[-2]
+    return 0.0 < before < 2.0 * last
 
 
 def _warn_of_fall(history: tuple[float, ...]) -> bool:
