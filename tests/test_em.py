@@ -73,6 +73,55 @@ def test_a_fall_after_a_step_that_may_fall_is_silent():
     assert result.n_iter == 3
 
 
+SLOW = (-8.0, -7.0, -6.2, -5.6)  # each gain is more than half of the one before
+
+
+def relaxed_in(log_likelihoods, **options):
+    """Return the parameters that entered the iterations whose update was relaxed."""
+    relaxed = []
+    run_script(log_likelihoods, relax=lambda params, updated: relaxed.append(params) or updated, **options)
+    return relaxed
+
+
+def test_steps_are_relaxed_from_the_second_gain_on_where_gains_shrink_slowly():
+    assert relaxed_in(SLOW) == [2, 3]
+
+
+def test_steps_are_plain_where_gains_shrink_fast():
+    assert relaxed_in([-8.0, -4.0, -3.0, -2.7]) == []
+
+
+def test_the_step_after_a_fall_is_plain():
+    assert relaxed_in([*SLOW, -5.9, -5.4]) == [2, 3]
+
+
+def test_a_fall_after_a_relaxed_step_is_silent():
+    assert len(relaxed_in([*SLOW, -5.9])) == 2
+
+
+def test_the_update_before_convergence_is_plain():
+    assert relaxed_in([-8.0, -7.0, -6.2], tol=0.9) == []
+
+
+def test_a_step_that_may_fall_is_not_relaxed():
+    assert relaxed_in(SLOW, may_fall=lambda params, _: params == 2) == [3]
+
+
+def test_a_relaxed_run_goes_on_from_an_earlier_one_as_if_it_had_not_stopped():
+    def run(max_iter, resume=None):
+        return run_em(
+            4.0,
+            lambda params: ScriptedStats(-(params**2)),
+            lambda stats: 0.9 * math.sqrt(-stats.log_likelihood),
+            max_iter=max_iter,
+            tol=1e-6,
+            relax=lambda params, updated: params + 1.5 * (updated - params),
+            resume=resume,
+        )
+
+    assert run(12, resume=run(5)) == run(12)
+
+
 def test_callback_gets_iteration_parameters_and_their_log_likelihood():
     calls = []
     run_script([-5.0, -3.0], tol=0.0, callback=lambda *call: calls.append(call))
