@@ -2,7 +2,8 @@
 
 Both train with their defaults, initialisation included, on MFCCs of nine recordings in ten. After each update the
 parameters are kept with the time; the frames of every tenth recording are scored afterwards, all in float64 by the same
-function. Time is that on the clock and that of the processors, which other work on the machine disturbs less.
+function. A third training makes plain EM steps only, from the same start as ours. Time is that on the clock and that of
+the processors, which other work on the machine disturbs less. Each seed is another start; the contestants take turns.
 """
 
 import json
@@ -22,7 +23,6 @@ from sklearn.mixture import GaussianMixture
 
 from gmmaudio.gmm import GMM, GmmParams, frame_log_likelihoods
 
-OURS, PEER = "gmmaudio", "scikit-learn"
 HELD_OUT_EVERY = 10
 
 
@@ -46,15 +46,19 @@ class Curve:
     The last entry is that of the finished model.
     """
 
+    data: str
+    n_components: int
+    seed: int
     name: str
     wall: list[float]
     processor: list[float]
     log_likelihood: list[float]
 
-    def reaches(self, log_likelihood: float) -> int | None:
-        """Return the first entry that is at least as likely."""
-        reached = np.flatnonzero(np.array(self.log_likelihood) >= log_likelihood)
-        return int(reached[0]) if len(reached) else None
+    def sooner(self, peer: "Curve", seconds: str) -> float:
+        """Return how many times sooner this training was where the other one ended; 0 if it never came there."""
+        reached = np.flatnonzero(np.array(self.log_likelihood) >= peer.log_likelihood[-1])
+        ours, theirs = getattr(self, seconds), getattr(peer, seconds)
+        return float(theirs[-1] / ours[reached[0]]) if len(reached) else 0.0
 
 
 class WatchedMixture(GaussianMixture):
@@ -75,112 +79,119 @@ class WatchedMixture(GaussianMixture):
         self.stopwatch.keep(GmmParams(weights / weights.sum(), self.means_, self.covariances_))
 
 
+def our_training(frames: np.ndarray, n_components: int, seed: int, **options: float) -> Stopwatch:
+    stopwatch = Stopwatch()
+    gmm = GMM(n_components, random_state=seed, **options)
+    gmm.fit(frames, callback=lambda _, params, __: stopwatch.keep(params))
+    stopwatch.keep(gmm.params_)
+    return stopwatch
+
+
+def plain_training(frames: np.ndarray, n_components: int, seed: int) -> Stopwatch:
+    return our_training(frames, n_components, seed, tol=0.0)
+
+
+def sklearn_training(frames: np.ndarray, n_components: int, seed: int) -> Stopwatch:
+    stopwatch = Stopwatch()
+    mixture = WatchedMixture(n_components, covariance_type="diag", random_state=seed)
+    mixture.stopwatch = stopwatch
+    mixture.fit(frames.astype(np.float64))
+    return stopwatch
+
+
+PEER = "scikit-learn"
+CONTESTANTS: dict[str, Callable[[np.ndarray, int, int], Stopwatch]] = {
+    "gmmaudio": our_training,
+    "plain EM, 100 steps": plain_training,
+    PEER: sklearn_training,
+}
+
+
 def split_by_recording(recordings: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the frames to train on and those of every tenth recording, which are held out."""
     training = [frames for number, frames in enumerate(recordings) if number % HELD_OUT_EVERY]
     return np.concatenate(training), np.concatenate(recordings[::HELD_OUT_EVERY])
 
 
-def our_training(frames: np.ndarray, n_components: int) -> Stopwatch:
-    stopwatch = Stopwatch()
-    gmm = GMM(n_components, random_state=0)
-    gmm.fit(frames, callback=lambda _, params, __: stopwatch.keep(params))
-    stopwatch.keep(gmm.params_)
-    return stopwatch
+def measure(folder: Path, n_components: int, n_seeds: int) -> list[Curve]:
+    """Return the curves of all contestants for each seed."""
+    data = f"{folder.parent.name}/{folder.name}"
+    training, held_out = split_by_recording(recording_frames(folder, n_features=60))
+    print(f"{data}: {len(training)} frames to train on, {len(held_out)} held out")
+    GMM(n_components, max_iter=1, tol=0.0, random_state=0).fit(training[: 2 * n_components])  # compiles
+    curves = []
+    for seed in range(n_seeds):
+        for name, train in CONTESTANTS.items():
+            wall, processor, params = zip(*train(training, n_components, seed).entries, strict=True)
+            scores = [float(frame_log_likelihoods(entry, held_out, precision="double").mean()) for entry in params]
+            curves.append(Curve(data, n_components, seed, name, list(wall), list(processor), scores))
+    return curves
 
 
-def sklearn_training(frames: np.ndarray, n_components: int) -> Stopwatch:
-    stopwatch = Stopwatch()
-    mixture = WatchedMixture(n_components, covariance_type="diag", random_state=0)
-    mixture.stopwatch = stopwatch
-    mixture.fit(frames.astype(np.float64))
-    return stopwatch
+def spread(values: list[float], digits: int) -> str:
+    """Return the median with the smallest and the largest value."""
+    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
-def curve(name: str, train: Callable[[], Stopwatch], held_out: np.ndarray) -> Curve:
-    """Train, then score what the training went through."""
-    wall, processor, params = zip(*train().entries, strict=True)
-    scores = [float(frame_log_likelihoods(entry, held_out, precision="double").mean()) for entry in params]
-    return Curve(name, list(wall), list(processor), scores)
-
-
-def compare(ours: Curve, peer: Curve) -> dict[str, float | None]:
-    """Return the end points and how many times sooner we are where the other one ends."""
-    target = peer.log_likelihood[-1]
-    entry = ours.reaches(target)
-    return {
-        "held_out_of_peer": target,
-        "held_out_of_ours": ours.log_likelihood[-1],
-        "seconds_of_peer": peer.wall[-1],
-        "seconds_of_ours_to_there": None if entry is None else ours.wall[entry],
-        "ratio": None if entry is None else peer.wall[-1] / ours.wall[entry],
-        "ratio_of_processor_time": None if entry is None else peer.processor[-1] / ours.processor[entry],
-        "ratio_to_our_end": peer.wall[-1] / ours.wall[-1],
-        "ratio_to_our_end_of_processor_time": peer.processor[-1] / ours.processor[-1],
-    }
-
-
-def print_table(curves: list[Curve], comparison: dict[str, float | None], title: str) -> None:
-    table = Table(title=title)
-    for header in ("", "start s", "end s", "end, processor s", "updates", "start nats", "end nats"):
+def print_table(curves: list[Curve]) -> None:
+    """Print a row for each contestant: medians over the seeds, with the range."""
+    table = Table(title=f"{curves[0].data}, K = {curves[0].n_components}")
+    for header in ("", "start s", "end s", "updates", "held-out nats at the end", "sooner", "same, processor time"):
         table.add_column(header, justify="right")
-    for each in curves:
-        seconds = (each.wall[0], each.wall[-1], each.processor[-1])
-        ends = (each.log_likelihood[0], each.log_likelihood[-1])
+    peers = [curve for curve in curves if curve.name == PEER]
+    for name in CONTESTANTS:
+        own = [curve for curve in curves if curve.name == name]
         table.add_row(
-            each.name,
-            *(f"{value:.2f}" for value in seconds),
-            str(len(each.wall) - 1),
-            *(f"{value:.4f}" for value in ends),
+            name,
+            spread([curve.wall[0] for curve in own], 1),
+            spread([curve.wall[-1] for curve in own], 1),
+            spread([len(curve.wall) - 1 for curve in own], 0),
+            spread([curve.log_likelihood[-1] for curve in own], 3),
+            *(
+                spread([curve.sooner(peer, seconds) for curve, peer in zip(own, peers, strict=True)], 1)
+                for seconds in ("wall", "processor")
+            ),
         )
-    Console(width=120).print(table)
-    for name, value in comparison.items():
-        print(f"{name.replace('_', ' ')}: {'never' if value is None else f'{value:.4f}'}")
+    Console(width=160).print(table)
 
 
 def draw(curves: list[Curve], path: Path) -> None:
-    """Draw held-out log-likelihood against seconds."""
+    """Draw held-out log-likelihood against seconds: the seeds of a contestant in one colour."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for each in curves:
-        axes.plot(each.wall, each.log_likelihood, marker=".", label=each.name)
-    axes.axhline(curves[-1].log_likelihood[-1], color="grey", linewidth=0.8)
+    for number, name in enumerate(CONTESTANTS):
+        for curve in curves:
+            if curve.name == name:
+                axes.plot(curve.wall, curve.log_likelihood, color=f"C{number}", label=name if curve.seed == 0 else None)
     axes.set(xscale="log", xlabel="seconds from scratch", ylabel="held-out nats per frame")
     axes.legend()
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
+def write_report(runs: list[list[Curve]], folder: Path) -> None:
+    """Write all curves, and the drawing of the first run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {"machine": machine(), "curves": [asdict(curve) for run in runs for curve in run]}
+    (folder / "time_to_likelihood.json").write_text(json.dumps(report))
+    draw(runs[0], folder / "time_to_likelihood.png")
+
+
 @click.command()
-@click.argument("recordings", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--components", "n_components", type=int, default=512, show_default=True)
-@click.option("--features", "n_features", type=click.Choice(["13", "39", "60"]), default="60", show_default=True)
-@click.option(
-    "--peer-from",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The .json of an earlier run on the same frames, whose scikit-learn is not run again.",
-)
+@click.argument("recordings", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--components", "sizes", type=int, multiple=True, default=[512], show_default=True)
+@click.option("--seeds", "n_seeds", type=int, default=3, show_default=True)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the .json and .png.")
-def main(recordings: Path, n_components: int, n_features: str, peer_from: Path | None, output: Path | None) -> None:
-    """Train on the MFCCs of nine in ten of the WAV files in RECORDINGS; the others judge."""
-    training, held_out = split_by_recording(recording_frames(recordings, n_features=int(n_features)))
-    GMM(n_components, max_iter=1, tol=0.0, random_state=0).fit(training[: 2 * n_components])  # compiles
-    ours = curve(OURS, lambda: our_training(training, n_components), held_out)
-    if peer_from is None:
-        peer = curve(PEER, lambda: sklearn_training(training, n_components), held_out)
-    else:
-        peer = Curve(**json.loads(peer_from.read_text())["curves"][-1])
-    curves = [ours, peer]
-    comparison = compare(ours, peer)
-    frames = f"{len(training)} + {len(held_out)} frames"
-    print_table(curves, comparison, f"K = {n_components}, D = {n_features}, {frames}")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        report = {"machine": machine(), "n_components": n_components, "comparison": comparison}
-        report["curves"] = [asdict(each) for each in curves]
-        (output / "time_to_likelihood.json").write_text(json.dumps(report, indent=2))
-        draw(curves, output / "time_to_likelihood.png")
+def main(recordings: tuple[Path, ...], sizes: tuple[int, ...], n_seeds: int, output: Path | None) -> None:
+    """Train on the MFCCs of nine in ten of the WAV files in each folder of RECORDINGS; the others judge."""
+    runs = []
+    for n_components in sizes:
+        for folder in recordings:
+            runs.append(measure(folder.resolve(), n_components, n_seeds))
+            print_table(runs[-1])
+            if output is not None:  # after each, because all of them take long
+                write_report(runs, output)
 
 
 if __name__ == "__main__":

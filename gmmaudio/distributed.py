@@ -12,7 +12,6 @@ cutting into chunks, or `GMM.fit` on all frames at once, differs by the rounding
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
@@ -21,20 +20,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from gmmaudio import __version__
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
-from gmmaudio.em import run_em
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
-from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_ml, global_moments
+from gmmaudio.gmm.estimation import absolute_variance_floor, global_moments
 from gmmaudio.gmm.estimator import GMM
-from gmmaudio.gmm.initialization import STEP_FRAMES, Subsample, single_gaussian, subsample_limit
+from gmmaudio.gmm.initialization import STEP_FRAMES, Subsample, single_gaussian
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
 from gmmaudio.gmm.survey import Survey
+from gmmaudio.gmm.training import check_options, empty_sample, train
 from gmmaudio.validation import check_frames
 
 if TYPE_CHECKING:
@@ -111,45 +109,34 @@ def fit_gmm(
         raise ParameterError(f"gmm is {gmm!r} but must be an estimator that holds the options, such as GMM(512)")
     _check_client(client)
     fitted: GMM = clone(gmm)
-    fitted._check_options()
+    check_options(fitted)
     frames = _ClusterFrames(client, chunks, keep_on_workers=keep_on_workers)
     mean, variance = frames.global_moments()
-    floor = absolute_variance_floor(mean, variance, fraction=gmm.variance_floor)
     surveyed = Survey(frames.n_frames, frames.n_features, float(frames.n_frames), mean, variance, digest="")
     random_state = check_random_state(fitted.random_state)
-    result = run_em(
-        fitted._start(surveyed, _sample(fitted, frames, random_state), floor, random_state),
+    result, fitted.variance_floor_ = train(
+        fitted,
         lambda params: frames.accumulate(params, precision=gmm.precision),
-        lambda stats: estimate_ml(stats, variance_floor=floor),
-        max_iter=gmm.max_iter,
-        tol=gmm.tol,
-        may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
+        surveyed,
+        _sample(fitted, frames, random_state),
+        random_state,
         callback=callback,
     )
-    if not result.converged and gmm.tol > 0:
-        warnings.warn(
-            f"EM stopped at max_iter={gmm.max_iter} before the change per iteration fell below tol={gmm.tol}; "
-            "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
     fitted.n_features_in_ = frames.n_features
-    fitted.variance_floor_ = floor
-    fitted._publish(result.params, result.history, result.converged, float(frames.n_frames))
+    fitted._publish(result.params, result.history, result.converged, surveyed.total_weight)
     return fitted
 
 
 def _sample(gmm: GMM, frames: "_ClusterFrames", random_state: np.random.RandomState) -> Subsample | None:
     """Return the frames that `GMM.fit` would choose to start from; none if the options give the start in full."""
-    if all(values is not None for values in (gmm.weights_init, gmm.means_init, gmm.covariances_init)):
+    numbers = empty_sample(gmm, random_state)  # chooses by the place in the stream, so it can do so without the frames
+    sample = empty_sample(gmm, random_state)
+    if numbers is None or sample is None:
         return None
-    limit = subsample_limit(gmm.n_components)
-    numbers = Subsample(limit, random_state)  # chooses by the place in the stream, so it can do so without the frames
     for start in range(0, frames.n_frames, STEP_FRAMES):
         rows = np.arange(start, min(start + STEP_FRAMES, frames.n_frames), dtype=np.float64)
         numbers.push(rows[:, np.newaxis], np.ones(len(rows)))
     chosen = frames.take(numbers.result()[0][:, 0].astype(np.intp))
-    sample = Subsample(limit, random_state)
     sample.push(chosen, np.ones(len(chosen)))
     return sample
 

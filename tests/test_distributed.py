@@ -173,6 +173,14 @@ def test_in_double_precision_the_result_is_that_of_one_machine_with_its_initiali
     assert_close(fit_gmm(client, paths, gmm), gmm.fit(frames), rtol=DOUBLE_PRECISION)
 
 
+def test_one_chunk_gives_the_bits_of_one_machine_with_its_lengthened_steps(client, frames):
+    gmm = GMM(12, random_state=3, tol=1e-3)
+    fitted, expected = fit_gmm(client, delayed_chunks([frames]), gmm), gmm.fit(frames)
+    plain = GMM(12, random_state=3, tol=0.0, max_iter=expected.n_iter_).fit(frames)
+    assert fitted.history_ == expected.history_ != plain.history_
+    assert_array_equal(fitted.means_, expected.means_)
+
+
 def test_in_single_precision_the_result_is_that_of_one_machine(undisturbed, frames, start):
     assert_close(undisturbed, GMM(**start.get_params()).fit(frames), rtol=SINGLE_PRECISION)
 

@@ -75,7 +75,7 @@ def over_relaxed(params: GmmParams, updated: GmmParams, *, variance_floor: Float
     ``θ + η (M(θ) − θ)`` with 1 < η < 2 converges near a maximum wherever EM does, and up to η times as fast where EM is
     slow (Redner & Walker 1984, "Mixture densities, maximum likelihood and the EM algorithm", SIAM Review 26). θ are the
     means and the logarithms of weights and variances, which so stay positive (Salakhutdinov & Roweis 2003, "Adaptive
-    overrelaxed bound optimization methods", ICML). The likelihood may fall.
+    overrelaxed bound optimization methods", ICML). The likelihood may fall; `run_em` then takes the plain update.
 
     Parameters
     ----------

@@ -6,13 +6,7 @@ from sklearn.mixture import GaussianMixture
 from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GmmParams, GmmStats, accumulate_stats, estimate_map, estimate_ml
-from gmmaudio.gmm.estimation import (
-    OVER_RELAXATION,
-    dead_components,
-    global_moments,
-    over_relaxed,
-    split_heaviest,
-)
+from gmmaudio.gmm.estimation import OVER_RELAXATION, dead_components, global_moments, over_relaxed, split_heaviest
 
 TINY_FLOOR = 1e-12  # small enough never to act in these tests
 RTOL = 1e-10  # double precision, two digits of cancellation

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from gmmaudio.em import ROUNDING
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
 
@@ -122,6 +123,21 @@ def test_over_relaxation_is_better_than_half_as_many_more_plain_iterations(overl
     plain = plain_em(frames, 3 * relaxed.n_iter_ // 2)
     assert relaxed.score(frames) > plain.score(frames)
     assert relaxed.score(held_out) > plain.score(held_out) - 1e-2
+
+
+def test_an_over_relaxed_training_never_becomes_less_likely(overlapping):
+    gmm = GMM(40, tol=1e-4, max_iter=200, random_state=0).fit(overlapping[0])
+    assert np.diff([*gmm.history_, gmm.score(overlapping[0])]).min() > -ROUNDING
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("max_iter", [5, 6, 12])  # before the sixth, the seventh and a later step, all lengthened
+def test_the_limit_does_not_leave_an_over_relaxed_step(overlapping, max_iter):
+    seen = []
+    gmm = GMM(40, tol=1e-6, max_iter=max_iter, random_state=0)
+    gmm.fit(overlapping[0], callback=lambda _, params, __: seen.append(params))
+    expected = after_plain_steps(seen[-1], overlapping[0], 1, gmm.variance_floor_)
+    np.testing.assert_array_equal(gmm.means_, expected.means)
 
 
 @pytest.mark.parametrize("chunk", [999, 4096])
