@@ -8,7 +8,7 @@ the processors, which other work on the machine disturbs less. Each seed is anot
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,24 +113,22 @@ def split_by_recording(recordings: list[np.ndarray]) -> tuple[np.ndarray, np.nda
     return np.concatenate(training), np.concatenate(recordings[::HELD_OUT_EVERY])
 
 
-def measure(folder: Path, n_components: int, n_seeds: int) -> list[Curve]:
-    """Return the curves of all contestants for each seed."""
+def measure(folder: Path, n_components: int, n_seeds: int) -> Iterator[Curve]:
+    """Yield the curves of all contestants, seed by seed."""
     data = f"{folder.parent.name}/{folder.name}"
     training, held_out = split_by_recording(recording_frames(folder, n_features=60))
     print(f"{data}: {len(training)} frames to train on, {len(held_out)} held out")
     GMM(n_components, max_iter=1, tol=0.0, random_state=0).fit(training[: 2 * n_components])  # compiles
-    curves = []
     for seed in range(n_seeds):
         for name, train in CONTESTANTS.items():
             wall, processor, params = zip(*train(training, n_components, seed).entries, strict=True)
             scores = [float(frame_log_likelihoods(entry, held_out, precision="double").mean()) for entry in params]
-            curves.append(Curve(data, n_components, seed, name, list(wall), list(processor), scores))
-    return curves
+            yield Curve(data, n_components, seed, name, list(wall), list(processor), scores)
 
 
 def spread(values: list[float], digits: int) -> str:
     """Return the median with the smallest and the largest value."""
-    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def print_table(curves: list[Curve]) -> None:
@@ -152,7 +150,7 @@ def print_table(curves: list[Curve]) -> None:
                 for seconds in ("wall", "processor")
             ),
         )
-    Console(width=160).print(table)
+    Console(width=180).print(table)
 
 
 def draw(curves: list[Curve], path: Path) -> None:
@@ -185,13 +183,15 @@ def write_report(runs: list[list[Curve]], folder: Path) -> None:
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the .json and .png.")
 def main(recordings: tuple[Path, ...], sizes: tuple[int, ...], n_seeds: int, output: Path | None) -> None:
     """Train on the MFCCs of nine in ten of the WAV files in each folder of RECORDINGS; the others judge."""
-    runs = []
+    runs: list[list[Curve]] = []
     for n_components in sizes:
         for folder in recordings:
-            runs.append(measure(folder.resolve(), n_components, n_seeds))
+            runs.append([])
+            for curve in measure(folder.resolve(), n_components, n_seeds):
+                runs[-1].append(curve)
+                if output is not None:  # after each, because all of them take long
+                    write_report(runs, output)
             print_table(runs[-1])
-            if output is not None:  # after each, because all of them take long
-                write_report(runs, output)
 
 
 if __name__ == "__main__":
