@@ -95,7 +95,9 @@ def test_added_recordings_keep_the_place_of_the_speaker(identifier):
     assert identifier.add_recordings("anna", clips("test", "anna")).speakers == NAMES
 
 
-def test_a_removed_speaker_is_forgotten_and_the_others_are_not(identifier, anna):
+@pytest.mark.parametrize("n_components", [16, 32])
+def test_a_removed_speaker_is_forgotten_and_the_others_are_not(n_components, anna):
+    identifier = bundled(n_components)
     before = identifier.identify(anna, sample_rate=RATE).scores
     after = identifier.remove("bruno").identify(anna, sample_rate=RATE).scores
     assert after == {name: score for name, score in before.items() if name != "bruno"}
