@@ -188,7 +188,7 @@ class _ClusterFrames:
         return total
 
     def global_moments(self) -> tuple[Float64Array, Float64Array]:
-        """Return mean and variance of all frames, with the bits of `Moments` of all of them if chunks are whole steps."""
+        """Return mean and variance of all frames; if chunks are whole steps, with the bits of `Moments` of them all."""
         first = self._chunks[int(np.flatnonzero(self._ends)[0])]  # that is not empty
         origin = self._results([_task(_take, first, np.zeros(1, np.intp))])[0][0].astype(np.float64)
         moments = Moments(origin)
@@ -231,7 +231,8 @@ class _ClusterFrames:
 
         while True:
             try:
-                wait(futures, timeout=POLL_INTERVAL)
+                with self._client.as_current():  # `wait` asks for it, and it need not be the default one
+                    wait(futures, timeout=POLL_INTERVAL)
                 return
             except TimeoutError:
                 _wait_for_worker(self._client)

@@ -331,6 +331,11 @@ def test_a_closed_client_is_refused(cluster, paths, start):
         fit_gmm(client, paths, start)
 
 
+def test_a_client_that_is_not_the_default_one_does(cluster, undisturbed, paths, start):
+    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+        assert_same_bits(fit_gmm(client, paths, start), undisturbed)
+
+
 def test_a_client_that_closes_on_the_way_ends_the_training(cluster, paths, start):
     client = connect(cluster)
     with pytest.raises(GmmAudioError, match="cluster has gone away"):

@@ -4,9 +4,9 @@ Conventions. Moments are taken about the `center` of the model that produced the
 second-order sums keep their digits at any offset of the features. All sums are float64.
 
 Bits. Frames that go through one accumulator give the same bits however they are cut into chunks and with any number
-of threads (see `gmmaudio.gmm._moments`). It adds up chapters of `CHAPTER_FRAMES` as `TreeSum` does, so that chapters may
-be accumulated elsewhere (`gmmaudio.distributed`). Statistics that are added with `+` otherwise differ by rounding errors
-of float64 from those of all frames at once.
+of threads (see `gmmaudio.gmm._moments`). Chapters of `CHAPTER_FRAMES` are added up by a `TreeSum`, so that they may be
+accumulated elsewhere (`gmmaudio.distributed`). Statistics that are added with `+` in another order differ by rounding
+errors of float64 from those of all frames at once.
 """
 
 from collections.abc import Sequence

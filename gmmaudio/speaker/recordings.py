@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -14,6 +15,25 @@ from gmmaudio.features import EnergyVadConfig, FeaturePipeline, Features, MfccCo
 
 Recording = str | os.PathLike[str] | AnyArray | AudioStream | Features
 """A file, an array of samples of shape (n_samples,), an open stream of blocks, or frames that were made before."""
+
+Recordings = Recording | Iterable[Recording]
+"""One or several."""
+
+
+class Opening(TypedDict, total=False):
+    """How to open a recording that does not say so itself: arguments of whatever takes recordings.
+
+    Attributes
+    ----------
+    sample_rate : int, optional
+        Sample rate of arrays, in Hz; files and streams know their own.
+    channel : int or "mix", optional
+        See `gmmaudio.audio.stream_blocks`.
+    """
+
+    sample_rate: int | None
+    channel: ChannelPolicy
+
 
 Progress = Callable[[str, int, int], None]
 """Called with a step, how much of it is done, and how much there is to do."""
@@ -28,14 +48,15 @@ class RecordingReader:
     Parameters
     ----------
     pipeline : FeaturePipeline
-    sample_rate : int, optional
-        Sample rate of arrays, in Hz; files and streams know their own.
-    channel : int or "mix", optional
-        See `gmmaudio.audio.stream_blocks`.
+        The front end; its own stream is not touched.
+    sample_rate, channel : optional
+        See `Opening`.
     """
 
-    def __init__(self, pipeline: FeaturePipeline, *, sample_rate: int | None, channel: ChannelPolicy) -> None:
-        self._pipeline = pipeline
+    def __init__(
+        self, pipeline: FeaturePipeline, *, sample_rate: int | None = None, channel: ChannelPolicy = None
+    ) -> None:
+        self.pipeline = pipeline
         self._sample_rate = sample_rate
         self._channel = channel
 
@@ -51,7 +72,7 @@ class RecordingReader:
             If a file cannot be read.
         """
         if isinstance(recording, Features):
-            check_same_pipeline(self._pipeline.config, recording.pipeline)
+            check_same_pipeline(self.pipeline.config, recording.pipeline)
             return recording.frames
         stream = self._open(recording)
         with stream:
@@ -59,7 +80,7 @@ class RecordingReader:
 
     def _open(self, recording: str | os.PathLike[str] | AnyArray | AudioStream) -> AudioStream:
         """Return the recording as blocks at the sample rate of the pipeline."""
-        rate = self._pipeline.config.sample_rate
+        rate = self.pipeline.config.sample_rate
         if isinstance(recording, AudioStream):
             if recording.sample_rate != rate:
                 raise ParameterError(
@@ -79,7 +100,7 @@ class RecordingReader:
 
     def _extract(self, stream: AudioStream) -> Float32Array:
         """Return the frames of a stream."""
-        pipeline = self._pipeline.fresh()
+        pipeline = self.pipeline.fresh()
         if not pipeline.streamable:
             return np.asarray(pipeline.transform(np.concatenate([np.empty(0, np.float32), *stream])))
         parts = [pipeline.push(block) for block in stream]
@@ -96,17 +117,17 @@ def speaker_pipeline(sample_rate: int) -> FeaturePipeline:
     return FeaturePipeline(mfcc=mfcc, vad=EnergyVadConfig(hangover=20))
 
 
-def default_pipeline(
-    recordings: Sequence[Recording], *, sample_rate: int | None, channel: ChannelPolicy
-) -> FeaturePipeline:
+def default_pipeline(recordings: Sequence[Recording], **opening: Unpack[Opening]) -> FeaturePipeline:
     """Return the pipeline that a model of these recordings should have: that of features, where there are any."""
     for recording in recordings:
         if isinstance(recording, Features):
             return FeaturePipeline(recording.pipeline)
-    return speaker_pipeline(common_rate(recordings, sample_rate=sample_rate, channel=channel))
+    return speaker_pipeline(common_rate(recordings, **opening))
 
 
-def common_rate(recordings: Iterable[Recording], *, sample_rate: int | None, channel: ChannelPolicy) -> int:
+def common_rate(
+    recordings: Iterable[Recording], *, sample_rate: int | None = None, channel: ChannelPolicy = None
+) -> int:
     """Return the sample rate that a model of these recordings should have: wide band if all of them bear it."""
     rates = []
     for recording in recordings:
@@ -120,7 +141,7 @@ def common_rate(recordings: Iterable[Recording], *, sample_rate: int | None, cha
     return NARROW_BAND if rates and min(rates) < WIDE_BAND else WIDE_BAND
 
 
-def as_list(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+def as_list(recordings: Recordings) -> list[Recording]:
     """Return one recording or several as a list.
 
     Raises
