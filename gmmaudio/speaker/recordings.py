@@ -8,8 +8,9 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float32Array
-from gmmaudio.audio import AudioStream, Resampler, as_signal, stream_blocks
+from gmmaudio.audio import AudioStream, ClippingMeter, Resampler, as_signal, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
+from gmmaudio.audio.signals import warn_clipped
 from gmmaudio.errors import GmmAudioWarning, ParameterError
 from gmmaudio.features import EnergyVadConfig, FeaturePipeline, Features, MfccConfig, check_same_pipeline
 
@@ -96,7 +97,11 @@ class RecordingReader:
         if self._sample_rate is None:
             raise ParameterError("an array of samples was given without its sample rate; say sample_rate=16000, say")
         warn_if_narrow("the array of samples", self._sample_rate, rate)
-        return AudioStream(iter([Resampler(self._sample_rate, rate).transform(as_signal(recording))]), rate)
+        signal, meter = as_signal(recording), ClippingMeter()
+        meter.push(signal)
+        if meter.is_clipped():
+            warn_clipped(meter, "the array of samples")
+        return AudioStream(iter([Resampler(self._sample_rate, rate).transform(signal)]), rate)
 
     def _extract(self, stream: AudioStream) -> Float32Array:
         """Return the frames of a stream."""
