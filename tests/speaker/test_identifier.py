@@ -368,6 +368,13 @@ def test_options_that_cannot_be_used_are_refused_at_once(options, message):
         SpeakerIdentifier(**options)
 
 
+@pytest.mark.parametrize("call", ["identify", "enroll", "train"])
+def test_a_misspelt_argument_is_an_error(identifier, call, anna):
+    arguments = ("zoe", anna) if call == "enroll" else (anna,)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sample_rat'"):
+        getattr(identifier, call)(*arguments, sample_rat=RATE)
+
+
 def test_recordings_must_be_at_least_one(identifier):
     with pytest.raises(ParameterError, match="no recordings were given"):
         identifier.enroll("zoe", [])
