@@ -134,7 +134,8 @@ def spread(values: list[float], digits: int) -> str:
 def print_table(curves: list[Curve]) -> None:
     """Print a row for each contestant: medians over the seeds, with the range."""
     table = Table(title=f"{curves[0].data}, K = {curves[0].n_components}")
-    for header in ("", "start s", "end s", "updates", "held-out nats at the end", "sooner", "same, processor time"):
+    headers = ("", "start s", "end s", "end, processor s", "updates", "held-out nats at the end", "sooner", "processor")
+    for header in headers:
         table.add_column(header, justify="right")
     peers = [curve for curve in curves if curve.name == PEER]
     for name in CONTESTANTS:
@@ -143,6 +144,7 @@ def print_table(curves: list[Curve]) -> None:
             name,
             spread([curve.wall[0] for curve in own], 1),
             spread([curve.wall[-1] for curve in own], 1),
+            spread([curve.processor[-1] for curve in own], 1),
             spread([len(curve.wall) - 1 for curve in own], 0),
             spread([curve.log_likelihood[-1] for curve in own], 3),
             *(
