@@ -204,9 +204,12 @@ class StatsAccumulator:
     def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
         """Add frames that start at a multiple of a window to the lanes."""
         if len(frames):
-            n_threads = worth_threads(self._n_threads, len(frames) * self._params.density_matrix.size)
-            workers = tile_workers(self._params, self._precision, len(frames), n_threads)
+            workers = tile_workers(self._params, self._precision, len(frames), self._n_workers(len(frames)))
             add_frames(self._params, lanes, frames, weights, workers)
+
+    def _n_workers(self, n_frames: int) -> int:
+        """Return how many threads pay for so many frames."""
+        return worth_threads(self._n_threads, n_frames * self._params.density_matrix.size)
 
     def _keep(self, frames: FloatArray, weights: Float64Array) -> None:
         """Copy frames that do not fill a window yet."""
