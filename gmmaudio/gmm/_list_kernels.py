@@ -12,6 +12,9 @@ from gmmaudio._typing import Float32Array, Float64Array, FloatArray, IntArray
 from gmmaudio.gmm._intrinsics import LANES, lanes_not_below, lowest_bit, n_bits
 from gmmaudio.gmm._kernels import NEGLIGIBLE_SHARE, STANDARD_LIMIT, _exp, _kernel, best_of_row
 
+DENSE_SHARE = 8
+"""A block with more than one in so many components within the span is summed by a matrix product."""
+
 UNCONDITIONAL = 3
 """Components that are listed from each word whether they are alive or not."""
 
@@ -38,9 +41,10 @@ class TileLists(NamedTuple):
     factors: Float32Array
 
     @classmethod
-    def allocate(cls, n_frames: int, n_components: int, capacity: int) -> Self:
-        """Return lists for so many entries, and for the frame that brings one too many."""
-        by_frame = capacity + -(-n_components // LANES) * LANES + UNCONDITIONAL
+    def allocate(cls, n_frames: int, n_components: int) -> Self:
+        """Return lists for a tile of so many frames, and for the frame that brings too many entries."""
+        n_columns = -(-n_components // LANES) * LANES
+        by_frame = n_frames * n_columns // DENSE_SHARE + n_columns + UNCONDITIONAL
         by_component = by_frame + n_components * FRAMES_TOGETHER
         return cls(
             np.empty(n_frames + 1, np.int32),
@@ -55,59 +59,56 @@ class TileLists(NamedTuple):
 @_kernel
 def add_selected(
     frames: FloatArray,
-    center: Float64Array,
-    inverse_scale: Float64Array,
+    standard: tuple[Float64Array, Float64Array],
     far: IntArray,
     design: Float32Array,
-    log_densities: Float32Array,
     frame_weights: Float64Array,
-    span: np.float32,
-    maxima: Float32Array,
     sums: Float64Array,
     lists: TileLists,
     moments: Float64Array,
-) -> bool:
-    """Add the moments of the components within `span` of the best of each frame, unless they are too many to list.
-
-    Leaves the maxima and the sums of exponentials of all frames, and the entries grouped by component.
-    """
-    if not select(log_densities, span, lists, maxima, sums):
-        return False
+) -> None:
+    """Add the moments of the components that `select` listed."""
     group_by_component(lists, frame_weights, sums)
-    add_far_frames(frames, center, inverse_scale, far, lists, moments)
+    add_far_frames(frames, standard, far, lists, moments)
     add_rows(design, lists.ends, lists.numbers, lists.factors, moments)
-    return True
 
 
 @_kernel
 def select(
-    log_densities: Float32Array, span: np.float32, lists: TileLists, maxima: Float32Array, sums: Float64Array
-) -> bool:
+    log_densities: Float32Array,
+    span: np.float32,
+    first_frame: int,
+    n_listed: int,
+    lists: TileLists,
+    maxima: Float32Array,
+    sums: Float64Array,
+) -> int:
     """List, frame by frame, the components within `span` of the frame's best, with exp(log-density − best).
 
-    Returns whether they fit into the list.
+    The entries of this block of frames follow those that are listed already. Returns the new number of entries, or −1
+    if there are so many that a matrix product is cheaper.
     """
-    starts, components, shares = lists.starts, lists.components, lists.shares
-    n_frames, n_components = log_densities.shape
-    capacity = len(components) - n_components - UNCONDITIONAL
-    n = 0
+    starts, components, shares = lists.starts[first_frame:], lists.components, lists.shares
+    n_frames, n_columns = log_densities.shape
+    limit = n_listed + n_frames * n_columns // DENSE_SHARE
+    n = n_listed
     for t in range(n_frames):
         starts[t] = n
         row = log_densities[t]
         best = best_of_row(row)
         n = _list_row(row, best, best - span, components, shares, n)
-        if n > capacity:
-            return False
+        if n > limit:
+            return -1
         maxima[t] = best
     starts[n_frames] = n
-    for i in range(n):
+    for i in range(n_listed, n):
         shares[i] = _exp(max(shares[i], _LEAST))
     for t in range(n_frames):
         total = 0.0
         for i in range(starts[t], starts[t + 1]):
             total += shares[i]
         sums[t] = total
-    return True
+    return n
 
 
 @_kernel
@@ -137,7 +138,7 @@ def _list_row(
 def group_by_component(lists: TileLists, frame_weights: Float64Array, sums: Float64Array) -> None:
     """Sort what `select` listed by component, with weight times responsibility."""
     starts, components, shares, ends, numbers, factors = lists
-    n_frames, n_components = len(sums), len(ends) - 1
+    n_frames, n_components = len(frame_weights), len(ends) - 1
     ends[:] = 0
     for i in range(starts[n_frames]):
         ends[components[i] + 1] += 1
@@ -189,13 +190,13 @@ def _sum_rows(design: Float32Array, numbers: IntArray, factors: Float32Array, ou
 @_kernel
 def add_far_frames(
     frames: FloatArray,
-    center: Float64Array,
-    inverse_scale: Float64Array,
+    standard: tuple[Float64Array, Float64Array],
     far: IntArray,
     lists: TileLists,
     moments: Float64Array,
 ) -> None:
     """Add the moments of the components that are far in float64, and set their factors to 0."""
+    center, inverse_scale = standard
     ends, numbers, factors = lists.ends, lists.numbers, lists.factors
     n_frames, n_features = frames.shape
     for k in far:

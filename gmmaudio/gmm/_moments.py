@@ -31,17 +31,17 @@ from gmmaudio.gmm.density import (
 )
 from gmmaudio.gmm.parameters import GmmParams
 
-TILE_FRAMES = 512
-"""Frames of one matrix product: as many as leave its result in the second-level cache."""
+TILE_FRAMES = 1024
+"""Frames whose sums are float32: as many as leave their design in the second-level cache."""
+
+BLOCK_FRAMES = 256
+"""Frames of one matrix product: as many as leave its result in the second-level cache too."""
 
 N_LANES = 16
 """Sums that are kept apart, and so the largest number of threads that find work."""
 
 WINDOW_FRAMES = TILE_FRAMES * N_LANES
 """Frames after which the lanes start over; a stream is cut at its multiples."""
-
-DENSE_SHARE = 8
-"""A tile with more than one in so many responsibilities within `SPAN` is summed by a matrix product."""
 
 RUN = 32
 """Coefficients are padded to a multiple of this many, so that no loop of vector instructions leaves a remainder."""
@@ -114,17 +114,30 @@ class SparseWorker(TileWorker):
         self._n_coefficients, n_components = self._matrix.shape
         self._design = np.zeros((n_frames + 1, n_padded(params)), np.float32)
         n_columns = -(-n_components // _intrinsics.LANES) * _intrinsics.LANES
-        self._log_densities = np.full((n_frames, n_columns), -np.inf, np.float32)
+        self._log_densities = np.full((min(n_frames, BLOCK_FRAMES), n_columns), -np.inf, np.float32)
         self._maxima, self._sums = np.empty(n_frames + 1, np.float32), np.empty(n_frames + 1)
-        self._lists = _list_kernels.TileLists.allocate(n_frames, n_components, n_frames // DENSE_SHARE * n_components)
+        self._lists = _list_kernels.TileLists.allocate(n_frames, n_components)
+        self._all_selected = False
 
     def _add_moments(self, moments: Float64Array, frames: FloatArray, weights: Float64Array) -> float:
-        """Add the moments of a tile by its selected components, or by a second matrix product if they are many."""
+        """Add the moments of a tile: block by block all components are evaluated and the selected ones listed."""
+        from gmmaudio.gmm import _list_kernels
+
         frames, design = self._standardized(frames)
-        maxima, sums = self._maxima[: len(frames)], self._sums[: len(frames)]
-        if not self._add_selected(moments, frames, design, weights, maxima, sums):
-            self._add_all(moments, frames, design, weights, maxima, sums)
-        return float(weights @ (maxima + np.log(sums) + self._params.log_unit_volume))
+        n_listed, self._all_selected = 0, True
+        for start in range(0, len(frames), BLOCK_FRAMES):
+            rows = slice(start, min(start + BLOCK_FRAMES, len(frames)))
+            log_densities = self._evaluate(frames[rows], design[rows])
+            per_frame = self._maxima[rows], self._sums[rows]
+            n = _list_kernels.select(log_densities, np.float32(SPAN), start, n_listed, self._lists, *per_frame)
+            if n < 0:
+                self._all_selected = False
+                self._lists.starts[rows.start : rows.stop + 1] = n_listed
+                self._add_all(moments, frames[rows], design[rows], weights[rows], log_densities, *per_frame)
+            else:
+                n_listed = n
+        _list_kernels.add_selected(frames, self._standard, self._far, design, weights, self._sums, self._lists, moments)
+        return self._log_likelihood(weights)
 
     def _standardized(self, frames: FloatArray) -> tuple[FloatArray, Float32Array]:
         """Return the frames as kernels take them, and their design with the dummy frame."""
@@ -136,24 +149,16 @@ class SparseWorker(TileWorker):
         _kernels.fill_design_rows(frames, *self._standard, design)
         return frames, design
 
-    def _add_selected(
-        self,
-        moments: Float64Array,
-        frames: FloatArray,
-        design: Float32Array,
-        weights: Float64Array,
-        maxima: Float32Array,
-        sums: Float64Array,
-    ) -> bool:
-        """Calculate all densities and add what is within `SPAN`; return False if that is too much to list."""
-        from gmmaudio.gmm import _kernels, _list_kernels
+    def _evaluate(self, frames: FloatArray, design: Float32Array) -> Float32Array:
+        """Return the log-densities of all components; columns beyond them are −inf."""
+        from gmmaudio.gmm import _kernels
 
         log_densities = self._log_densities[: len(frames)]
-        np.matmul(design[:-1, : self._n_coefficients], self._matrix, out=log_densities[:, : len(moments)])
+        n_components = self._params.n_components
+        np.matmul(design[:, : self._n_coefficients], self._matrix, out=log_densities[:, :n_components])
         if len(self._far):
             _kernels.fill_far_densities(frames, *self._far_densities, log_densities)
-        tile = frames, *self._standard, self._far, design, log_densities, weights
-        return _list_kernels.add_selected(*tile, np.float32(SPAN), maxima, sums, self._lists, moments)
+        return log_densities
 
     def _add_all(
         self,
@@ -161,13 +166,13 @@ class SparseWorker(TileWorker):
         frames: FloatArray,
         design: Float32Array,
         weights: Float64Array,
+        log_densities: Float32Array,
         maxima: Float32Array,
         sums: Float64Array,
     ) -> None:
-        """Add the moments of all components by a matrix product; of those that are far in float64."""
+        """Add the moments of all components of a block by a matrix product; of those that are far in float64."""
         from gmmaudio.gmm import _kernels
 
-        log_densities = self._log_densities[: len(frames)]
         _kernels.exponentiate_rows(log_densities, np.float32(LOG_NEGLIGIBLE), maxima, sums)
         shares = log_densities[:, : len(moments)]
         factors = weights / sums
@@ -179,9 +184,14 @@ class SparseWorker(TileWorker):
             far_shares = shares[:, self._far] * factors[:, np.newaxis]
             moments[self._far, : self._n_coefficients] += far_shares.T @ exact
             shares[:, self._far] = 0.0
-        design[:-1] *= factors.astype(np.float32)[:, np.newaxis]
-        moments += shares.T @ design[:-1]
+        moments += shares.T @ (design * factors.astype(np.float32)[:, np.newaxis])
         log_densities[:, len(moments) :] = -np.inf
+
+    def _log_likelihood(self, weights: Float64Array) -> float:
+        """Return the weighted sum of the log-likelihoods of the tile from the maxima and sums."""
+        n_frames = len(weights)
+        in_tile = self._maxima[:n_frames] + np.log(self._sums[:n_frames]) + self._params.log_unit_volume
+        return float(weights @ in_tile)
 
 
 def is_sparse(params: GmmParams, precision: Precision) -> bool:

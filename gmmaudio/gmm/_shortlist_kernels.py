@@ -98,5 +98,5 @@ def add_shortlisted(
     evaluate_listed(design, coefficients, lists)
     evaluate_far_listed(frames, far, means, precisions, constants, lists)
     share_listed(frame_weights, lists, maxima, sums)
-    add_far_frames(frames, standard[0], standard[1], far, lists, moments)
+    add_far_frames(frames, standard, far, lists, moments)
     add_rows(design, lists.ends, lists.numbers, lists.factors, moments)

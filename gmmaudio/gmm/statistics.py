@@ -171,7 +171,7 @@ class StatsAccumulator:
         ParameterError
             If the frames do not fit the model or are not finite, or a weight is negative.
         """
-        frames = check_frames(frames, n_features=self._params.n_features)
+        frames = self._checked(frames)
         weights = check_frame_weights(frame_weights, len(frames))
         if self._n_pending:
             n_missing = WINDOW_FRAMES - self._n_pending
@@ -199,6 +199,10 @@ class StatsAccumulator:
             total.log_likelihood,
             total.n_frames,
         )
+
+    def _checked(self, frames: npt.ArrayLike) -> FloatArray:
+        """Return the frames as a finite array that fits the model."""
+        return check_frames(frames, n_features=self._params.n_features)
 
     @one_blas_thread
     def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
