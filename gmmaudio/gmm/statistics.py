@@ -126,7 +126,7 @@ class StatsAccumulator:
     ----------
     params : GmmParams
     precision : {"single", "double"}
-        Arithmetic of the densities and of the sums over 512 frames; sums over those are float64 in both. In single
+        Arithmetic of the densities and of the sums over 1024 frames; sums over those are float64 in both. In single
         precision a component that is more than 16 nats below the best of a frame is taken to have no part in it,
         which drops less than ``(n_components − 1) · 1.2e-7`` of a frame.
     n_threads : int, optional
