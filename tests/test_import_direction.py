@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "features": BASE | {"audio", "persistence"},
     "gmm": BASE | {"checkpoint", "em", "persistence"},
     "distributed": BASE | {"em", "gmm", "persistence"},
-    "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
+    "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
 }
 
