@@ -4,8 +4,8 @@ Conventions. A tile is `TILE_FRAMES` consecutive frames at a fixed place of the 
 lane i mod `N_LANES`, in order, whichever thread does it; the lanes are added up in order at the end. So the sums have
 the same bits with any number of threads and for any cutting of the stream into chunks.
 
-In float32 and with `MIN_COMPONENTS` or more, a tile is done in blocks of `BLOCK_FRAMES`: one matrix product, and after it
-only the components within `SPAN` of a frame's best are looked at; where they are more than one in
+In float32 and with `MIN_COMPONENTS` or more, a tile is done in blocks of `BLOCK_FRAMES`: one matrix product, and after
+it only the components within `SPAN` of a frame's best are looked at; where they are more than one in
 `_list_kernels.DENSE_SHARE`, a second matrix product is cheaper. Which of both is done depends on the block alone. What
 `SPAN` drops has less than ``(n_components − 1) exp(−SPAN)`` of a frame's responsibility.
 """
