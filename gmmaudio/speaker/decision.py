@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -54,6 +55,9 @@ class Judge:
     enrolled: Mapping[str, Enrollment]
     frame_shift: float
     cohort_is_enrolled: bool = False
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        return self  # nothing in it changes, and a fresh stream should not copy a thousand models
 
     def scorer(self) -> RecordingScorer:
         """Return a scorer for one recording, against all enrolled speakers and then all cohort speakers."""

@@ -77,6 +77,14 @@ def test_a_recording_without_samples_after_another_has_no_speech():
     assert stream.result.ranking == ()
 
 
+def test_a_fresh_stream_shares_the_models():
+    stream = bundled(32).stream()
+    other = stream.fresh()
+    assert other._judge is stream._judge
+    assert other._scorer._models is stream._scorer._models
+    assert heard(other, FLOAT32, []) == heard(stream, FLOAT32, [])
+
+
 def test_reset_forgets_what_was_heard():
     stream = IDENTIFIER.stream()
     stream.push(FLOAT32)
