@@ -8,8 +8,8 @@ import soundfile
 from gmmaudio.features import DeltasConfig, FeaturePipeline, MfccConfig
 from gmmaudio.gmm import GMM, GmmParams
 
-N_MFCC = {13: 13, 39: 13, 60: 20}
-"""Coefficients for each number of features; with first and second differences, except for 13."""
+N_MFCC = {13: 13, 20: 20, 39: 13, 60: 20}
+"""Coefficients for each number of features; with first and second differences, for 39 and 60."""
 
 TILING_NOISE = 0.01
 """Standard deviation of the noise on repeated frames, relative to that of each feature."""
@@ -32,7 +32,7 @@ def recording_frames(recordings: Path, *, n_features: int) -> list[np.ndarray]:
     sample_rate = soundfile.info(paths[0]).samplerate
     pipeline = FeaturePipeline(
         mfcc=MfccConfig(sample_rate=sample_rate, n_mfcc=N_MFCC[n_features], n_mels=23),
-        deltas=None if n_features == 13 else DeltasConfig(order=2),
+        deltas=None if n_features == N_MFCC[n_features] else DeltasConfig(order=2),
     )
     return [pipeline.transform(soundfile.read(path, dtype="float32")[0]) for path in paths]
 

@@ -167,7 +167,7 @@ class StatsAccumulator:
     ----------
     params : GmmParams
     precision : {"single", "double"}
-        Arithmetic of the densities and of the sums over 512 frames; sums over those are float64 in both. In single
+        Arithmetic of the densities and of the sums over 1024 frames; sums over those are float64 in both. In single
         precision a component that is more than 16 nats below the best of a frame is taken to have no part in it,
         which drops less than ``(n_components − 1) · 1.2e-7`` of a frame.
     n_threads : int, optional
@@ -214,7 +214,7 @@ class StatsAccumulator:
         ParameterError
             If the frames do not fit the model or are not finite, or a weight is negative.
         """
-        frames = check_frames(frames, n_features=self._params.n_features)
+        frames = self._checked(frames)
         weights = check_frame_weights(frame_weights, len(frames))
         if self._n_pending:
             n_missing = WINDOW_FRAMES - self._n_pending
@@ -258,13 +258,20 @@ class StatsAccumulator:
             total.n_frames,
         )
 
+    def _checked(self, frames: npt.ArrayLike) -> FloatArray:
+        """Return the frames as a finite array that fits the model."""
+        return check_frames(frames, n_features=self._params.n_features)
+
     @one_blas_thread
     def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
         """Add frames that start at a multiple of a window to the lanes."""
         if len(frames):
-            n_threads = worth_threads(self._n_threads, len(frames) * self._params.density_matrix.size)
-            workers = tile_workers(self._params, self._precision, len(frames), n_threads)
+            workers = tile_workers(self._params, self._precision, len(frames), self._n_workers(len(frames)))
             add_frames(self._params, lanes, frames, weights, workers)
+
+    def _n_workers(self, n_frames: int) -> int:
+        """Return how many threads pay for so many frames."""
+        return worth_threads(self._n_threads, n_frames * self._params.density_matrix.size)
 
     def _keep(self, frames: FloatArray, weights: Float64Array) -> None:
         """Copy frames that do not fill a window yet."""
