@@ -4,7 +4,7 @@ Conventions. A gain is a power, relative to that at which the source was trained
 knowledge of the gains a weak source is drawn to states that are as loud as its training (a loss of 4 dB at −9 dB).
 
 EM: given the posteriors of the pairs under the present gains, the sufficient statistics of the gains are, for each pair,
-its occupancy N and its summed power spectrum S. The likelihood of them is raised by the multiplicative update
+its occupancy N and its summed power spectrum S. Their likelihood is raised by the multiplicative update
 of Itakura-Saito NMF (Févotte, Bertin & Durrieu 2009, "Nonnegative matrix factorization with the Itakura-Saito
 divergence", Neural Computation 21, eq. 4.9), which here has one activation, the gain, for each source::
 
