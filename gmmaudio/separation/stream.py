@@ -17,6 +17,9 @@ hidden Markov model, which looks as many frames ahead."""
 MEMORY_FRAMES = 96
 """Frames, every second one, that tracked gains are estimated from: three seconds."""
 
+N_UPDATES = 3
+"""EM updates of tracked gains each time; EM is slow to give up a source that has become quiet."""
+
 
 @dataclass
 class _SeparationState:
@@ -166,12 +169,14 @@ class SeparationStream(Stage):
             self._update_gains()
 
     def _update_gains(self) -> None:
-        """Estimate gains for the first time, or improve those that there are by one update."""
+        """Estimate gains for the first time, or improve those that there are."""
         state = self._state
         spectral = [source.spectral for source in self._maker.sources]
         if not state.gains.any():
             state.gains, _ = estimate_gains(spectral, state.recent)
             return
         level = level_of(state.recent)
-        present = np.maximum(state.gains / level, LOWEST_SHARE)
-        state.gains = update_gains(spectral, present, state.recent / np.float32(level)) * level
+        gains = np.maximum(state.gains / level, LOWEST_SHARE)
+        for _ in range(N_UPDATES):
+            gains = update_gains(spectral, gains, state.recent / np.float32(level))
+        state.gains = gains * level
