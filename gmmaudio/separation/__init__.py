@@ -1,5 +1,6 @@
 """Separation of known sources: spectral mixtures, joint states of two, masks, gains, who is in a mixture."""
 
+from gmmaudio.separation.evaluation import SeparationEvaluation, SystemScores
 from gmmaudio.separation.masking import SeparationConfig
 from gmmaudio.separation.oracle import oracle_estimates
 from gmmaudio.separation.ranking import RankedPair
@@ -19,12 +20,14 @@ __all__ = [
     "Analysis",
     "RankedPair",
     "SeparationConfig",
+    "SeparationEvaluation",
     "SeparationStream",
     "Separator",
     "SpectralParams",
     "SpectralStats",
     "StftConfig",
     "Synthesis",
+    "SystemScores",
     "accumulate_spectral_stats",
     "estimate_spectral_map",
     "estimate_spectral_ml",

@@ -3,8 +3,8 @@
 Conventions. A gain is a power, relative to that at which the source was trained. The frames are power spectra. Without
 knowledge of the gains a weak source is drawn to states that are as loud as its training (a loss of 4 dB at −9 dB).
 
-EM: given the posteriors of the pairs under the present gains, the sufficient statistics of the gains are, for each pair,
-its occupancy N and its summed power spectrum S. Their likelihood is raised by the multiplicative update
+EM: given the posteriors of the pairs under the present gains, the sufficient statistics of the gains are, for each
+pair, its occupancy N and its summed power spectrum S. Their likelihood is raised by the multiplicative update
 of Itakura-Saito NMF (Févotte, Bertin & Durrieu 2009, "Nonnegative matrix factorization with the Itakura-Saito
 divergence", Neural Computation 21, eq. 4.9), which here has one activation, the gain, for each source::
 
@@ -26,6 +26,9 @@ START_RATIOS_DB = (0.0, -12.0, -6.0, 6.0, 12.0)
 
 N_UPDATES = 5
 """EM updates after that; more change the result by less than 0.1 dB."""
+
+STEP_DB = 6.0
+"""How far the ratio of tracked gains can move at a time, besides the EM update."""
 
 LOWEST_SHARE = 1e-3
 """A source that is 30 dB below the mixture is as good as absent; if it comes back, it is found again from here."""
@@ -63,6 +66,21 @@ def update_gains(sources: Sequence[SpectralParams], gains: Float64Array, power: 
     if len(sources) > 2:
         return update_several_gains(sources, gains, power, lowest=LOWEST_SHARE)
     return _update_pair(_pair(sources, gains), power)
+
+
+def follow_gains(sources: Sequence[SpectralParams], gains: Float64Array, power: Float32Array) -> Float64Array:
+    """Return gains, shape (n_sources,), that have moved from the present ones towards those of recent frames.
+
+    EM alone takes dozens of updates to give up a source that has become quiet. So for two sources it goes on from the
+    likeliest of the present ratio and those 6 dB to both sides of it.
+    """
+    level = level_of(power)
+    relative, present = power / np.float32(level), np.maximum(gains / level, LOWEST_SHARE)
+    if len(sources) == 2:
+        ratio_db = 10.0 * np.log10(present[1] / present[0])
+        moved = [_gains_of_ratio(float(ratio_db) + step) for step in (0.0, -STEP_DB, STEP_DB)]
+        present = np.maximum(_likeliest(sources, moved, relative), LOWEST_SHARE)
+    return update_gains(sources, present, relative) * level
 
 
 def level_of(power: Float32Array) -> float:
@@ -105,9 +123,15 @@ def _best_start(sources: Sequence[SpectralParams], power: Float32Array) -> Float
     """Return the gains that EM starts from."""
     if len(sources) > 2:
         return np.full(len(sources), 1.0 / len(sources))
+    return _likeliest(sources, [_gains_of_ratio(ratio) for ratio in START_RATIOS_DB], power)
+
+
+def _likeliest(
+    sources: Sequence[SpectralParams], candidates: Sequence[Float64Array], power: Float32Array
+) -> Float64Array:
+    """Return the likeliest of some gains of two sources, compared on a few frames."""
     few = evenly_spread(power, SEARCH_FRAMES)
-    starts = [_gains_of_ratio(ratio) for ratio in START_RATIOS_DB]
-    return max(starts, key=lambda start: mean_log_likelihood(_pair(sources, start), few))
+    return max(candidates, key=lambda gains: mean_log_likelihood(_pair(sources, gains), few))
 
 
 def _pair(sources: Sequence[SpectralParams], gains: Float64Array) -> WienerPair:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Complex64Array, Float32Array, Float64Array
-from gmmaudio.separation.gains import LOWEST_SHARE, estimate_gains, level_of, update_gains
+from gmmaudio.separation.gains import estimate_gains, follow_gains
 from gmmaudio.separation.masking import MaskMaker
 from gmmaudio.separation.stft import OVERLAP, Analysis, StftConfig, Synthesis, power_of
 from gmmaudio.stage import Stage
@@ -16,9 +16,6 @@ hidden Markov model, which looks as many frames ahead."""
 
 MEMORY_FRAMES = 96
 """Frames, every second one, that tracked gains are estimated from: three seconds."""
-
-N_UPDATES = 3
-"""EM updates of tracked gains each time; EM is slow to give up a source that has become quiet."""
 
 
 @dataclass
@@ -175,8 +172,4 @@ class SeparationStream(Stage):
         if not state.gains.any():
             state.gains, _ = estimate_gains(spectral, state.recent)
             return
-        level = level_of(state.recent)
-        gains = np.maximum(state.gains / level, LOWEST_SHARE)
-        for _ in range(N_UPDATES):
-            gains = update_gains(spectral, gains, state.recent / np.float32(level))
-        state.gains = gains * level
+        state.gains = follow_gains(spectral, state.gains, state.recent)
