@@ -1,5 +1,6 @@
 """The separator: learn sources from recordings of each alone, then take mixtures of them apart."""
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
@@ -136,6 +137,13 @@ class Separator:
             random_state = np.random.RandomState(self.random_state)
             self._models[name] = train_source_model(power, self.n_components, random_state=random_state)
         return self
+
+    def with_config(self, config: SeparationConfig) -> Self:
+        """Return a separator with the same sources and another kind of inference; nothing is trained again."""
+        other = copy.copy(self)
+        other.config = config
+        other._models = dict(self._models)
+        return other
 
     def separate(
         self,

@@ -9,7 +9,7 @@ from separation.sounds import RATE, buzz, hiss, mixture, trained
 from gmmaudio import Separator, load, save
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 from gmmaudio.metrics import si_sdr
-from gmmaudio.separation import BACKGROUND, StftConfig, oracle_estimates
+from gmmaudio.separation import BACKGROUND, SeparationConfig, StftConfig, oracle_estimates
 
 SUM = 1e-6  # what the estimates may miss of the mixture
 KINDS = [
@@ -201,3 +201,10 @@ def test_oracle_masks_are_a_ceiling(separator):
         ceiling = oracle_estimates([low, noise], StftConfig(RATE), mask=mask)
         assert_allclose(sum(ceiling), mixed, rtol=0, atol=SUM)
         assert si_sdr(low, ceiling[0]) > ours
+
+
+def test_another_kind_of_inference_needs_no_new_training(separator):
+    mixed = mixture()[2]
+    binary = separator.with_config(SeparationConfig(mask="binary")).separate(mixed, ["low", "hiss"])
+    assert_array_equal(binary["low"], trained(mask="binary").separate(mixed, ["low", "hiss"])["low"])
+    assert separator.config == SeparationConfig()
