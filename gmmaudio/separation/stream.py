@@ -10,12 +10,15 @@ from gmmaudio.separation.masking import MaskMaker
 from gmmaudio.separation.stft import OVERLAP, Analysis, StftConfig, Synthesis, power_of
 from gmmaudio.stage import Stage
 
-UPDATE_FRAMES = 32
-"""Frames (half a second at 64 ms windows) between two updates of gains that are tracked, and of one step of a factorial
-hidden Markov model, which looks as many frames ahead."""
+SEGMENT_FRAMES = 32
+"""Frames (half a second at 64 ms windows) that a factorial hidden Markov model finishes at a time, with as many to look
+ahead; and after which a stream without gains has its first ones."""
 
-MEMORY_FRAMES = 96
-"""Frames, every second one, that tracked gains are estimated from: three seconds."""
+UPDATE_SEGMENTS = 2
+"""Segments between two updates of tracked gains."""
+
+MEMORY_FRAMES, MEMORY_STEP = 48, 4
+"""Frames, every fourth one, that tracked gains are estimated from: three seconds."""
 
 
 @dataclass
@@ -43,7 +46,7 @@ class SeparationStream(Stage):
     (n_samples, n_sources) or (n_samples, n_sources, n_channels). The sources add up to the mixture.
 
     With given gains the stream gives the bits of `Separator.separate` at these gains. Without, gains are tracked: they
-    are updated twice a second from the last three seconds, causally, and `transform` gives the same bits.
+    are updated every second from the last three, causally, and `transform` gives the same bits.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ class SeparationStream(Stage):
     @property
     def lookahead(self) -> int:
         """Samples: one window, and the frames that a hidden Markov model looks ahead."""
-        n_frames = 2 * UPDATE_FRAMES - 1 if self._maker.config.dynamics == "hmm" else 0
+        n_frames = 2 * SEGMENT_FRAMES - 1 if self._maker.config.dynamics == "hmm" else 0
         return self._stft.frame_samples - 1 + n_frames * self._stft.shift_samples
 
     @property
@@ -123,11 +126,11 @@ class SeparationStream(Stage):
 
     def _advance(self, spectra: Complex64Array, *, ended: bool) -> Float32Array:
         """Mask the spectra that can be, and return the samples that they give."""
-        state, ahead = self._state, 2 * UPDATE_FRAMES if self._maker.config.dynamics == "hmm" else 1
+        state, ahead = self._state, 2 * SEGMENT_FRAMES if self._maker.config.dynamics == "hmm" else 1
         state.pending = np.concatenate([state.pending, spectra])
         samples = [np.zeros((0, self.n_sources * self.n_channels), np.float32)]
         while len(state.pending) >= (1 if ended else ahead):
-            room = UPDATE_FRAMES - state.n_frames % UPDATE_FRAMES
+            room = SEGMENT_FRAMES - state.n_frames % SEGMENT_FRAMES
             n_final = min(room, len(state.pending))
             samples.append(self._mask(state.pending[: max(n_final, ahead)], n_final))
             state.pending = state.pending[n_final:]
@@ -160,9 +163,13 @@ class SeparationStream(Stage):
         for value in power.mean(axis=1, dtype=np.float64):
             state.power_sum += float(value)
         if self._fixed_gains is None:
-            state.recent = np.concatenate([state.recent, power[state.n_frames % 2 :: 2]])[-MEMORY_FRAMES:]
+            state.recent = np.concatenate([state.recent, power[-state.n_frames % MEMORY_STEP :: MEMORY_STEP]])[
+                -MEMORY_FRAMES:
+            ]
         state.n_frames += len(power)
-        if self._fixed_gains is None and state.n_frames % UPDATE_FRAMES == 0 and state.recent.any():
+        segment, rest = divmod(state.n_frames, SEGMENT_FRAMES)
+        due = rest == 0 and (segment % UPDATE_SEGMENTS == 0 or not state.gains.any())
+        if self._fixed_gains is None and due and state.recent.any():
             self._update_gains()
 
     def _update_gains(self) -> None:
