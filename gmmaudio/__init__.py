@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm import GMM as GMM
     from gmmaudio.persistence import load as load
     from gmmaudio.persistence import save as save
+    from gmmaudio.separation import Separator as Separator
     from gmmaudio.speaker import SpeakerIdentifier as SpeakerIdentifier
 
 _HOME = {
@@ -26,11 +27,12 @@ _HOME = {
     "ParameterError": "errors",
     "MFCC": "features",
     "FeaturePipeline": "features",
+    "Separator": "separation",
     "SpeakerIdentifier": "speaker",
     "load": "persistence",
     "save": "persistence",
 }
-_SUBPACKAGES = {"audio", "distributed", "em", "features", "gmm", "metrics", "plotting", "speaker"}
+_SUBPACKAGES = {"audio", "distributed", "em", "features", "gmm", "metrics", "plotting", "separation", "speaker"}
 
 __all__ = [*sorted(_HOME), "__version__"]
 

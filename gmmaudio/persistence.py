@@ -41,7 +41,9 @@ _KINDS = {
     "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",
     "gmm_params": "gmmaudio.gmm.parameters:GmmParams",
+    "separator": "gmmaudio.separation.separator:Separator",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",
+    "spectral_params": "gmmaudio.separation.spectral:SpectralParams",
 }
 """Kind of model -> the class that reads it, imported only when such a file is opened."""
 

@@ -26,8 +26,10 @@ MAY_IMPORT = {
     "features": BASE | {"audio", "persistence"},
     "gmm": BASE | {"checkpoint", "em", "persistence"},
     "distributed": BASE | {"em", "gmm", "persistence"},
+    "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
-    "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
+    "cli": BASE
+    | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "load", "save"},
 }
 
 

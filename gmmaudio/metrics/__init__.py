@@ -1,6 +1,7 @@
 """Measures of decisions, in the conventions of their field."""
 
-from gmmaudio.metrics.intervals import bootstrap_interval, proportion_interval
+from gmmaudio.metrics.intervals import bootstrap_interval, mean_interval, proportion_interval
+from gmmaudio.metrics.separation import SourceMeasures, best_order, bss_eval, sar, sdr, si_sdr, sir
 from gmmaudio.metrics.verification import (
     VerificationResult,
     act_dcf,
@@ -14,15 +15,23 @@ from gmmaudio.metrics.verification import (
 )
 
 __all__ = [
+    "SourceMeasures",
     "VerificationResult",
     "act_dcf",
+    "best_order",
     "bootstrap_interval",
+    "bss_eval",
     "cllr",
     "det_curve",
     "eer",
     "evaluate",
+    "mean_interval",
     "min_cllr",
     "min_dcf",
     "proportion_interval",
+    "sar",
+    "sdr",
+    "si_sdr",
+    "sir",
     "validate",
 ]
