@@ -1,0 +1,40 @@
+"""Hidden Markov models: inference on arrays, topologies, streaming, and training of Gaussian mixture emissions.
+
+Names are imported when they are first used: the compiler and scikit-learn are slow to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gmmaudio.hmm.inference import FilterResult as FilterResult
+    from gmmaudio.hmm.inference import ForwardBackward as ForwardBackward
+    from gmmaudio.hmm.inference import ViterbiResult as ViterbiResult
+    from gmmaudio.hmm.inference import filter_states as filter_states
+    from gmmaudio.hmm.inference import forward_backward as forward_backward
+    from gmmaudio.hmm.inference import viterbi as viterbi
+    from gmmaudio.hmm.topology import Topology as Topology
+    from gmmaudio.hmm.topology import as_topology as as_topology
+
+_MODULE_OF = {
+    "FilterResult": "inference",
+    "ForwardBackward": "inference",
+    "Topology": "topology",
+    "ViterbiResult": "inference",
+    "as_topology": "topology",
+    "filter_states": "inference",
+    "forward_backward": "inference",
+    "viterbi": "inference",
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
