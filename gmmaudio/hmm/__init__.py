@@ -7,16 +7,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gmmaudio.hmm.emissions import MixtureEmissions as MixtureEmissions
+    from gmmaudio.hmm.emissions import TiedEmissions as TiedEmissions
+    from gmmaudio.hmm.estimation import Prior as Prior
+    from gmmaudio.hmm.estimation import estimate_hmm as estimate_hmm
+    from gmmaudio.hmm.estimator import GMMHMM as GMMHMM
     from gmmaudio.hmm.inference import FilterResult as FilterResult
     from gmmaudio.hmm.inference import ForwardBackward as ForwardBackward
     from gmmaudio.hmm.inference import ViterbiResult as ViterbiResult
     from gmmaudio.hmm.inference import filter_states as filter_states
     from gmmaudio.hmm.inference import forward_backward as forward_backward
     from gmmaudio.hmm.inference import viterbi as viterbi
+    from gmmaudio.hmm.parameters import HmmParams as HmmParams
+    from gmmaudio.hmm.statistics import HmmStats as HmmStats
     from gmmaudio.hmm.topology import Topology as Topology
     from gmmaudio.hmm.topology import as_topology as as_topology
 
 _MODULE_OF = {
+    "Prior": "estimation",
+    "estimate_hmm": "estimation",
+    "TiedEmissions": "emissions",
+    "MixtureEmissions": "emissions",
+    "HmmStats": "statistics",
+    "HmmParams": "parameters",
+    "GMMHMM": "estimator",
     "FilterResult": "inference",
     "ForwardBackward": "inference",
     "Topology": "topology",

@@ -1,0 +1,179 @@
+"""What a fitted `GMMHMM` says about sequences: likelihoods, states, samples, information criteria."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio.errors import GmmAudioError, ParameterError
+from gmmaudio.gmm.density import Precision
+from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
+from gmmaudio.hmm.inference import filter_states, forward_backward, viterbi
+from gmmaudio.hmm.parameters import HmmParams
+from gmmaudio.hmm.sampling import sample_sequence
+from gmmaudio.hmm.sequences import Sequences, each_sequence
+from gmmaudio.hmm.topology import Topology
+
+
+class HmmScoring:
+    """Scoring and decoding of an estimator that has `params_` and `topology_`.
+
+    Wherever sequences are taken: X is one array of shape (n_frames, n_features) with the `lengths` of its sequences
+    (one by default), or one item per sequence, as in `GMMHMM.fit`. What is said of each frame comes as one array, the
+    sequences one after another. NaN is a missing feature.
+    """
+
+    params_: HmmParams
+    topology_: Topology
+    precision: Precision
+    random_state: Any
+
+    @property
+    def start_probs_(self) -> Float64Array:
+        """Probability of each state to be the first, shape (n_states,)."""
+        return self._fitted_params().start_probs
+
+    @property
+    def transition_matrix_(self) -> Float64Array:
+        """Transition probabilities, shape (n_states, n_states), row = from."""
+        return self._fitted_params().transition_matrix
+
+    @property
+    def end_probs_(self) -> Float64Array | None:
+        """Probability that a sequence ends after each state, shape (n_states,), or None."""
+        return self._fitted_params().end_probs
+
+    @property
+    def weights_(self) -> Any:
+        """Weights of the components of each state."""
+        emissions = self._fitted_params().emissions
+        if isinstance(emissions, TiedEmissions):
+            return emissions.weights
+        return _of_states(emissions, "weights")
+
+    @property
+    def means_(self) -> Any:
+        """Means of the components of each state, or of the codebook."""
+        emissions = self._fitted_params().emissions
+        return emissions.codebook.means if isinstance(emissions, TiedEmissions) else _of_states(emissions, "means")
+
+    @property
+    def covariances_(self) -> Any:
+        """Variances of the components of each state, or of the codebook."""
+        emissions = self._fitted_params().emissions
+        if isinstance(emissions, TiedEmissions):
+            return emissions.codebook.variances
+        return _of_states(emissions, "variances")
+
+    def score(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
+        """Return the log-likelihood of all sequences together; −inf if one of them is impossible."""
+        return float(self.score_sequences(X, lengths).sum())
+
+    def score_sequences(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> Float64Array:
+        """Return the log-likelihood of each sequence, shape (n_sequences,)."""
+        chain = self._chain()
+        return np.array(
+            [
+                filter_states(*chain, log_likelihoods, end_probs=self.end_probs_).log_likelihood
+                for log_likelihoods in self._frame_log_likelihoods(X, lengths)
+            ]
+        )
+
+    def score_samples(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> Float64Array:
+        """Return the predictive log-density of each frame, ``log p(x_t | x_1 … x_{t−1})``, shape (n_frames,).
+
+        It looks at no later frame; the sum over a sequence is its log-likelihood, apart from the end probability.
+        """
+        chain = self._chain()
+        return np.concatenate(
+            [
+                filter_states(*chain, log_likelihoods).predictive_log_densities
+                for log_likelihoods in self._frame_log_likelihoods(X, lengths)
+            ]
+        )
+
+    def decode(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> tuple[float, IntArray]:
+        """Return the log-probability of the best paths of all sequences together, and their states, shape (n_frames,).
+
+        Raises
+        ------
+        GmmAudioError
+            If a sequence is impossible under the model.
+        """
+        chain, total, paths = self._chain(), 0.0, []
+        for number, log_likelihoods in enumerate(self._frame_log_likelihoods(X, lengths)):
+            path, log_probability = viterbi(*chain, log_likelihoods, end_probs=self.end_probs_)
+            if not np.isfinite(log_probability):
+                raise GmmAudioError(f"sequence {number} is impossible under the model: no path has a probability")
+            total += log_probability
+            paths.append(path)
+        return total, np.concatenate(paths)
+
+    def predict(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> IntArray:
+        """Return the states of the best paths, shape (n_frames,)."""
+        return self.decode(X, lengths)[1]
+
+    def predict_proba(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> Float64Array:
+        """Return the posterior probability of each state given its whole sequence, shape (n_frames, n_states).
+
+        Rows of a sequence that is impossible under the model are 0.
+        """
+        chain = self._chain()
+        return np.concatenate(
+            [
+                forward_backward(*chain, log_likelihoods, end_probs=self.end_probs_).state_posteriors
+                for log_likelihoods in self._frame_log_likelihoods(X, lengths)
+            ]
+        )
+
+    def sample(self, n_samples: int = 1) -> tuple[Float64Array, IntArray]:
+        """Draw one sequence; return its frames, shape (n_frames, n_features), and their states, shape (n_frames,).
+
+        Where the model has end probabilities the sequence may end before `n_samples` frames.
+        """
+        if n_samples < 1:
+            raise ParameterError(f"n_samples is {n_samples} but at least 1 frame must be drawn")
+        return sample_sequence(self._fitted_params(), n_samples, check_random_state(self.random_state))
+
+    def bic(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
+        """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
+        sequences = list(self._frame_log_likelihoods(X, lengths))
+        chain = self._chain()
+        total = sum(filter_states(*chain, frames, end_probs=self.end_probs_).log_likelihood for frames in sequences)
+        return -2.0 * total + self.n_parameters * float(np.log(sum(map(len, sequences))))
+
+    def aic(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
+        """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
+        return -2.0 * self.score(X, lengths) + 2.0 * self.n_parameters
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters: what the topology forbids and what follows from a sum of 1 is not counted."""
+        return self.topology_.n_parameters + self._fitted_params().emissions.n_parameters
+
+    def _fitted_params(self) -> HmmParams:
+        """Return the parameters, or say that there are none yet."""
+        check_is_fitted(self)
+        return self.params_
+
+    def _chain(self) -> tuple[Float64Array, Float64Array]:
+        """Return start probabilities and transition matrix."""
+        params = self._fitted_params()
+        return params.start_probs, params.transition_matrix
+
+    def _frame_log_likelihoods(self, X: Sequences, lengths: npt.ArrayLike | None) -> Iterator[Float64Array]:
+        """Yield the log-likelihoods of the frames in the states, sequence by sequence."""
+        params = self._fitted_params()
+        for frames in each_sequence(X, lengths, n_features=params.n_features):
+            yield params.frame_log_likelihoods(frames, precision=self.precision)
+
+
+def _of_states(emissions: Any, name: str) -> Any:
+    """Return an array of all mixtures stacked, or a tuple of them where their numbers of components differ."""
+    assert isinstance(emissions, MixtureEmissions)
+    arrays = tuple(getattr(mixture, name) for mixture in emissions.mixtures)
+    return np.stack(arrays) if len({len(array) for array in arrays}) == 1 else arrays
