@@ -136,9 +136,10 @@ def as_chain(start_probs: npt.ArrayLike, transition_matrix: Any, end_probs: npt.
     start_probs : array-like, shape (n_states,)
         Sum to at most 1.
     transition_matrix : array-like or scipy.sparse array, shape (n_states, n_states)
-        Row = from. Rows sum, together with `end_probs`, to at most 1.
+        Row = from. Rows sum to at most 1.
     end_probs : array-like, shape (n_states,), optional
-        Factor for a path by its last state; 1 for all states if not given.
+        Factor for a path by its last state, from 0 to 1; 1 for all states if not given. A proper distribution over
+        sequences has rows that sum to 1 together with it; a 1 for the allowed last states and 0 for others forces ends.
 
     Raises
     ------
@@ -217,16 +218,17 @@ def _check_sums(start: Float64Array, row_sums: Float64Array, end: Float64Array |
     """Raise if probabilities sum to more than 1, or a state has no way on."""
     if start.sum() > 1.0 + SUM_TOLERANCE:
         raise ParameterError(f"start_probs sum to {start.sum()}, which is above 1; divide them by their sum")
-    sums = row_sums if end is None else row_sums + end
-    of_what = "" if end is None else " with its end probability"
-    if sums.max() > 1.0 + SUM_TOLERANCE:
-        state = int(sums.argmax())
+    if row_sums.max() > 1.0 + SUM_TOLERANCE:
+        state = int(row_sums.argmax())
         raise ParameterError(
-            f"row {state} of transition_matrix{of_what} sums to {sums[state]}, which is above 1; divide it by its sum"
+            f"row {state} of transition_matrix sums to {row_sums[state]}, which is above 1; divide it by its sum"
         )
-    if sums.min() == 0.0:
-        state = int(sums.argmin())
+    if end is not None and end.max() > 1.0 + SUM_TOLERANCE:
+        raise ParameterError(f"end_probs holds {end.max()}, which is above 1; they are probabilities")
+    stuck = row_sums == 0.0 if end is None else row_sums + end == 0.0
+    if stuck.any():
+        state = int(stuck.argmax())
         raise ParameterError(
-            f"row {state} of transition_matrix{of_what} is 0 throughout: state {state} has no way on; "
+            f"row {state} of transition_matrix is 0 throughout: state {state} has no way on; "
             "give it a transition to itself, or an end probability"
         )

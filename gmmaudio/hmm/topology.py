@@ -143,7 +143,11 @@ def as_topology(topology: Any, n_states: int) -> Topology:
         if topology not in named:
             raise ParameterError(f"topology is {topology!r} but must be 'ergodic', 'left-right', a mask or a Topology")
         return named[topology](n_states)
-    found = topology if isinstance(topology, Topology) else Topology(np.ones(n_states), topology)
+    if isinstance(topology, Topology):
+        found: Topology = topology
+    else:
+        mask = _mask(topology, "topology", ndim=2)
+        found = Topology(np.ones(len(mask)), mask)
     if found.n_states != n_states:
         raise ParameterError(f"the topology has {found.n_states} states but the model has {n_states}")
     return found
