@@ -13,6 +13,7 @@ from gmmaudio.gmm.density import SATURATION, Precision, density_matrix
 from gmmaudio.gmm.missing import completed_moments, missing_density_matrix, missing_design, observed_log_volume
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
+from gmmaudio.hmm._workspace import Workspace
 
 TILE_FRAMES = 1024
 """Frames whose moments are summed by one matrix product, before they are added up in float64."""
@@ -23,7 +24,9 @@ class Design(Protocol):
 
     n_coefficients: int
 
-    def log_densities(self, frames: Float64Array, observed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
+    def log_densities(
+        self, frames: Float64Array, observed: BoolArray | None, workspace: Workspace
+    ) -> tuple[FloatArray, FloatArray]:
         """Return the design, shape (n_frames, n_coefficients), and log-densities, shape (n_components, n_frames)."""
 
     def log_volumes(self, observed: BoolArray | None) -> Float64Array | float:
@@ -42,17 +45,20 @@ class CompleteDesign:
         self.n_coefficients = self._matrix.shape[1]
         self._center, self._inverse_scale = pool.center.copy(), 1.0 / pool.scale
 
-    def log_densities(self, frames: Float64Array, observed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
+    def log_densities(
+        self, frames: Float64Array, observed: BoolArray | None, workspace: Workspace
+    ) -> tuple[FloatArray, FloatArray]:
         """Return the design and the log-densities."""
         if self._matrix.dtype == np.float32:
             from gmmaudio.gmm import _kernels
 
-            design: FloatArray = np.empty((len(frames), self.n_coefficients), np.float32)
+            design: FloatArray = workspace.empty("design", (len(frames), self.n_coefficients), np.float32)
             _kernels.fill_design_rows(frames, self._center, self._inverse_scale, design)
         else:
             z = np.clip((frames - self._center) * self._inverse_scale, -SATURATION, SATURATION)
             design = np.hstack([z, np.square(z), np.ones((len(z), 1))])
-        return design, self._matrix @ design.T
+        out = workspace.empty("log_densities", (len(self._matrix), len(frames)), self._matrix.dtype)
+        return design, np.matmul(self._matrix, design.T, out=out)
 
     def log_volumes(self, observed: BoolArray | None) -> float:
         """Return what every log-density lacks."""
@@ -71,10 +77,13 @@ class MissingDesign:
         self._matrix = missing_density_matrix(pool).astype(density_matrix(pool, precision).dtype)
         self.n_coefficients = self._matrix.shape[1]
 
-    def log_densities(self, frames: Float64Array, observed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
+    def log_densities(
+        self, frames: Float64Array, observed: BoolArray | None, workspace: Workspace
+    ) -> tuple[FloatArray, FloatArray]:
         """Return the design and the log-densities."""
         design = missing_design(self._pool, frames, _mask(frames, observed)).astype(self._matrix.dtype)
-        return design, self._matrix @ design.T
+        out = workspace.empty("log_densities", (len(self._matrix), len(frames)), self._matrix.dtype)
+        return design, np.matmul(self._matrix, design.T, out=out)
 
     def log_volumes(self, observed: BoolArray | None) -> Float64Array | float:
         """Return what the log-densities of each frame lack."""

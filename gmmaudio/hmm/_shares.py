@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from gmmaudio._typing import Float64Array, FloatArray
+from gmmaudio.hmm._workspace import Workspace
 from gmmaudio.hmm.emissions import Emissions, MixtureEmissions, TiedEmissions
 
 LEAST_SUM = 1e-280
@@ -29,16 +30,16 @@ class Shares(Protocol):
 class SingleShares:
     """Mixtures in float32, by compiled loops."""
 
-    def __init__(self, emissions: MixtureEmissions) -> None:
-        self._offsets = emissions.offsets
+    def __init__(self, emissions: MixtureEmissions, workspace: Workspace) -> None:
+        self._offsets, self._workspace = emissions.offsets, workspace
 
     def log_likelihoods(self, log_densities: FloatArray) -> Float64Array:
         """Return the log-likelihoods of the states."""
         from gmmaudio.hmm import _emission_kernels
 
         n_frames, n_states = log_densities.shape[1], len(self._offsets) - 1
-        log_likelihoods = np.empty((n_frames, n_states))
-        self._inverse_sums = np.empty((n_states, n_frames), np.float32)
+        log_likelihoods: Float64Array = self._workspace.empty("log_likelihoods", (n_frames, n_states))
+        self._inverse_sums = self._workspace.empty("inverse_sums", (n_states, n_frames), np.float32)
         _emission_kernels.exponentiate_states(log_densities, self._offsets, log_likelihoods, self._inverse_sums)
         self._exponentials = log_densities
         return log_likelihoods
@@ -118,9 +119,9 @@ class TiedShares:
         return shares
 
 
-def shares_of(emissions: Emissions, dtype: np.dtype[np.floating]) -> Shares:
+def shares_of(emissions: Emissions, dtype: np.dtype[np.floating], workspace: Workspace) -> Shares:
     """Return the way that fits the emissions and the type of the log-densities."""
     if isinstance(emissions, TiedEmissions):
         return TiedShares(emissions)
     assert isinstance(emissions, MixtureEmissions)
-    return SingleShares(emissions) if dtype == np.float32 else DoubleShares(emissions)
+    return SingleShares(emissions, workspace) if dtype == np.float32 else DoubleShares(emissions)

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gmmaudio._typing import Float64Array, IntArray
-from gmmaudio.hmm.inference import batch_posteriors, batch_viterbi
+from gmmaudio.hmm._lanes import lane_posteriors
+from gmmaudio.hmm.inference import batch_viterbi
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sequences import Batch
 
@@ -41,7 +42,7 @@ Aligner = Callable[[HmmParams, Float64Array, Batch], Alignment]
 
 def baum_welch(params: HmmParams, log_likelihoods: Float64Array, batch: Batch) -> Alignment:
     """Align by the posteriors of all paths (Rabiner 1989, eq. 27 and 37)."""
-    found = batch_posteriors(params.chain, log_likelihoods, batch.offsets)
+    found = lane_posteriors(params.chain, log_likelihoods, batch.offsets)
     counts = params.chain.arc_matrix(found.arc_counts).toarray()
     return Alignment(found.log_likelihoods, found.state_posteriors, found.start, counts, found.end)
 

@@ -9,18 +9,23 @@ longer than `sequences.LONG_FRAMES` are gone through in blocks (see `_long`).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import Float64Array, FloatArray
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
-from gmmaudio.gmm.density import Precision, density_matrix
+from gmmaudio.gmm.density import Precision
 from gmmaudio.hmm._designs import CompleteDesign, Design, MissingDesign, add_moments
-from gmmaudio.hmm._shares import TiedShares, shares_of
-from gmmaudio.hmm.alignment import Aligner, Alignment
+from gmmaudio.hmm._long import long_log_likelihood, long_posteriors
+from gmmaudio.hmm._shares import Shares, TiedShares, shares_of
+from gmmaudio.hmm._workspace import Workspace
+from gmmaudio.hmm.alignment import Aligner, Alignment, baum_welch
+from gmmaudio.hmm.emissions import TiedEmissions
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.hmm.sequences import Batch, SequenceSource
+from gmmaudio.hmm.sequences import LONG_FRAMES, Batch, SequenceSource
 from gmmaudio.hmm.statistics import HmmStats
 
 N_LANES = 16
@@ -68,32 +73,83 @@ class Evaluator:
     def __init__(self, params: HmmParams, *, precision: Precision, has_missing: bool, align: Aligner) -> None:
         pool = params.emissions.pool
         self.params = params
-        self._dtype = density_matrix(pool, precision).dtype
         self.design: Design = MissingDesign(pool, precision) if has_missing else CompleteDesign(pool, precision)
         self._align = align
 
     def new_lane(self) -> Lane:
         """Return sums to add batches to."""
-        tied = isinstance(shares_of(self.params.emissions, self._dtype), TiedShares)
+        tied = isinstance(self.params.emissions, TiedEmissions)
         return Lane.zeros(self.params, self.design.n_coefficients, tied=tied)
 
-    def add(self, lane: Lane, batch: Batch) -> None:
+    def add(self, lane: Lane, batch: Batch, workspace: Workspace) -> None:
         """Add the statistics of a batch to a lane."""
-        design, log_densities = self.design.log_densities(batch.frames, batch.observed)
-        shares = shares_of(self.params.emissions, log_densities.dtype)
+        if batch.is_long:
+            found = self._add_in_blocks(lane, batch, workspace)
+        else:
+            evaluated = self._evaluate(batch, workspace)
+            found = self._align(self.params, evaluated.log_likelihoods, batch)
+            _add_emissions(lane, evaluated, found.posteriors, batch)
+        _add_chain(lane, found, batch)
+
+    def _evaluate(self, batch: Batch, workspace: Workspace) -> "_Evaluated":
+        """Return the log-likelihoods of the frames in the states, and what is needed to count them afterwards."""
+        design, log_densities = self.design.log_densities(batch.frames, batch.observed, workspace)
+        shares = shares_of(self.params.emissions, log_densities.dtype, workspace)
         log_likelihoods = shares.log_likelihoods(log_densities)
         constants = self.design.log_volumes(batch.observed) + self.params.emissions.log_pool_share
         log_likelihoods += constants[:, np.newaxis] if isinstance(constants, np.ndarray) else constants
         if batch.weights is not None:
             log_likelihoods *= batch.weights[:, np.newaxis]
-        found = self._align(self.params, log_likelihoods, batch)
-        posteriors = found.posteriors
-        if batch.weights is not None:
-            posteriors = posteriors * batch.weights[:, np.newaxis]
-        add_moments(lane.moments, shares.shares(posteriors), design)
-        if isinstance(shares, TiedShares):
-            lane.codebook_use += shares.codebook_use
-        _add_chain(lane, found, batch)
+        return _Evaluated(design, shares, log_likelihoods)
+
+    def _add_in_blocks(self, lane: Lane, batch: Batch, workspace: Workspace) -> Alignment:
+        """Add the emissions of a long sequence block by block; return its alignment, but for the posteriors."""
+        blocks = _LongSequence(self, batch, workspace)
+        if self._align is not baum_welch:
+            found = self._align(self.params, blocks.all_log_likelihoods(), batch)
+            for number, rows in enumerate(blocks.rows):
+                blocks.log_likelihoods(number)
+                blocks.add_emissions(lane, found.posteriors[rows])
+            return found
+        chain, counts = self.params.chain, np.zeros(len(self.params.chain.outgoing.probs))
+        total, before = long_log_likelihood(chain, blocks.log_likelihoods, len(blocks.rows))
+        start = end = np.zeros(chain.n_states)
+        for block in long_posteriors(chain, blocks.log_likelihoods, before) if np.isfinite(total) else ():
+            blocks.add_emissions(lane, block.state_posteriors)
+            counts += block.arc_counts
+            start = block.state_posteriors[0]  # the first block comes last
+            end = block.state_posteriors[-1] if block.number == len(blocks.rows) - 1 else end
+        return Alignment(np.array([total]), np.empty((0, 0)), start, chain.arc_matrix(counts).toarray(), end)
+
+
+class _Evaluated(NamedTuple):
+    """Log-likelihoods of frames, and what is needed to count the frames afterwards."""
+
+    design: FloatArray
+    shares: Shares
+    log_likelihoods: Float64Array
+
+
+class _LongSequence:
+    """The blocks of a long sequence under a model, one at a time."""
+
+    def __init__(self, evaluator: Evaluator, batch: Batch, workspace: Workspace) -> None:
+        self._evaluator, self._batch, self._workspace = evaluator, batch, workspace
+        self.rows = [slice(start, start + LONG_FRAMES) for start in range(0, len(batch.frames), LONG_FRAMES)]
+
+    def log_likelihoods(self, number: int) -> Float64Array:
+        """Return the log-likelihoods of the frames of a block, which becomes the present one."""
+        self._block = self._batch.block(self.rows[number].start, self.rows[number].stop)
+        self._evaluated = self._evaluator._evaluate(self._block, self._workspace)
+        return self._evaluated.log_likelihoods
+
+    def all_log_likelihoods(self) -> Float64Array:
+        """Return the log-likelihoods of all frames."""
+        return np.concatenate([self.log_likelihoods(number).copy() for number in range(len(self.rows))])
+
+    def add_emissions(self, lane: Lane, posteriors: Float64Array) -> None:
+        """Add the emissions of the present block."""
+        _add_emissions(lane, self._evaluated, posteriors, self._block)
 
 
 def accumulate_hmm_stats(
@@ -132,10 +188,15 @@ def accumulate_hmm_stats(
 def _accumulate(evaluator: Evaluator, batches: Iterator[Batch], n_threads: int) -> HmmStats:
     """Add the batches to lanes, some at a time, and return the statistics of all lanes."""
     lanes = [evaluator.new_lane() for _ in range(N_LANES)]
+    idle: SimpleQueue[Workspace] = SimpleQueue()
+    for _ in range(n_threads):
+        idle.put(Workspace())
     while window := list(islice(batches, N_LANES)):
 
         def add(number: int, window: list[Batch] = window) -> None:
-            evaluator.add(lanes[number], window[number])
+            workspace = idle.get()
+            evaluator.add(lanes[number], window[number], workspace)
+            idle.put(workspace)
 
         in_parallel(add, range(len(window)), n_threads=n_threads)
     total = lanes[0]
@@ -144,6 +205,15 @@ def _accumulate(evaluator: Evaluator, batches: Iterator[Batch], n_threads: int) 
     emissions = evaluator.design.stats(total.moments)
     counts = total.log_likelihood, total.n_frames, total.n_sequences
     return HmmStats(total.start, total.transitions, total.ends, emissions, total.codebook_use, *counts)
+
+
+def _add_emissions(lane: Lane, evaluated: _Evaluated, posteriors: Float64Array, batch: Batch) -> None:
+    """Add what concerns the Gaussians."""
+    if batch.weights is not None:
+        posteriors = posteriors * batch.weights[:, np.newaxis]
+    add_moments(lane.moments, evaluated.shares.shares(posteriors), evaluated.design)
+    if isinstance(evaluated.shares, TiedShares):
+        lane.codebook_use += evaluated.shares.codebook_use
 
 
 def _add_chain(lane: Lane, found: Alignment, batch: Batch) -> None:

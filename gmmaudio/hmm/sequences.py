@@ -23,8 +23,8 @@ from gmmaudio.gmm.missing import split_missing
 from gmmaudio.gmm.survey import array_digest
 from gmmaudio.validation import check_frame_weights
 
-BATCH_FRAMES = 1024
-"""A batch is closed when it holds so many frames."""
+BATCH_SEQUENCES, BATCH_FRAMES, MOST_BATCH_FRAMES = 16, 1024, 4096
+"""A batch is closed when it holds a multiple of so many sequences and so many frames, or the most frames."""
 
 LONG_FRAMES = 8192
 """Sequences longer than this are gone through in blocks of so many frames."""
@@ -203,7 +203,8 @@ class SequenceSource:
                 continue
             pending.append((number, array))
             n_pending += len(array)
-            if n_pending >= BATCH_FRAMES:
+            is_whole = len(pending) % BATCH_SEQUENCES == 0 and n_pending >= BATCH_FRAMES
+            if is_whole or n_pending >= MOST_BATCH_FRAMES:
                 yield self._joined(pending, starts)
                 pending, n_pending = [], 0
         if pending:
