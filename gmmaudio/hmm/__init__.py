@@ -20,22 +20,30 @@ if TYPE_CHECKING:
     from gmmaudio.hmm.inference import viterbi as viterbi
     from gmmaudio.hmm.parameters import HmmParams as HmmParams
     from gmmaudio.hmm.statistics import HmmStats as HmmStats
+    from gmmaudio.hmm.streaming import FilterStep as FilterStep
+    from gmmaudio.hmm.streaming import FixedLagSmoother as FixedLagSmoother
+    from gmmaudio.hmm.streaming import HMMFilter as HMMFilter
+    from gmmaudio.hmm.streaming import OnlineViterbi as OnlineViterbi
     from gmmaudio.hmm.topology import Topology as Topology
     from gmmaudio.hmm.topology import as_topology as as_topology
 
 _MODULE_OF = {
-    "Prior": "estimation",
-    "estimate_hmm": "estimation",
-    "TiedEmissions": "emissions",
-    "MixtureEmissions": "emissions",
-    "HmmStats": "statistics",
-    "HmmParams": "parameters",
-    "GMMHMM": "estimator",
     "FilterResult": "inference",
+    "FilterStep": "streaming",
+    "FixedLagSmoother": "streaming",
     "ForwardBackward": "inference",
+    "GMMHMM": "estimator",
+    "HMMFilter": "streaming",
+    "HmmParams": "parameters",
+    "HmmStats": "statistics",
+    "MixtureEmissions": "emissions",
+    "OnlineViterbi": "streaming",
+    "Prior": "estimation",
+    "TiedEmissions": "emissions",
     "Topology": "topology",
     "ViterbiResult": "inference",
     "as_topology": "topology",
+    "estimate_hmm": "estimation",
     "filter_states": "inference",
     "forward_backward": "inference",
     "viterbi": "inference",

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.hmm import _kernels
+from gmmaudio.hmm import _kernels, _path_kernels, _wide_kernels
 from gmmaudio.hmm.chain import Chain, PathArcs, as_chain, log_probs
 
 
@@ -70,6 +69,26 @@ class ViterbiResult(NamedTuple):
 
     path: IntArray
     log_probability: float
+
+
+WideRow = tuple[Float64Array, Float64Array]
+"""Mantissas and exponents of the forward values of one frame."""
+
+
+class Forward(NamedTuple):
+    """Forward values in wide numbers (see `_wide_kernels`) and the predictive log-densities of their frames."""
+
+    mantissas: Float64Array
+    exponents: Float64Array
+    log_densities: Float64Array
+
+    def last(self, before: WideRow | None) -> WideRow | None:
+        """Return the forward values after the last frame, those before the first if there are no frames."""
+        return (self.mantissas[-1].copy(), self.exponents[-1].copy()) if len(self.mantissas) else before
+
+    def probs(self) -> Float64Array:
+        """Return the filtered probabilities as ordinary numbers, shape (n_frames, n_states)."""
+        return np.asarray(np.ldexp(self.mantissas, np.maximum(self.exponents, -1100.0).astype(np.int32)))
 
 
 class BatchPosteriors(NamedTuple):
@@ -161,13 +180,12 @@ def filter_states(
     """
     chain = as_chain(start_probs, transition_matrix, end_probs)
     log_likelihoods = check_log_likelihoods(frame_log_likelihoods, chain.n_states, least=0)
-    mantissas, exponents = np.zeros(chain.n_states), np.full(chain.n_states, -np.inf)
-    filtered, log_densities = np.empty(log_likelihoods.shape), np.empty(len(log_likelihoods))
-    _kernels.filter_frames(chain, log_likelihoods, True, mantissas, exponents, filtered, log_densities)
-    log_likelihood = float(log_densities.sum())
-    if end_probs is not None and len(filtered):
-        log_likelihood += float(logsumexp(log_probs(mantissas) + exponents * np.log(2.0) + log_probs(chain.end)))
-    return FilterResult(log_likelihood, filtered, log_densities)
+    forward = run_filter(chain, log_likelihoods)
+    log_likelihood = float(forward.log_densities.sum())
+    if end_probs is not None and len(log_likelihoods):
+        last = log_likelihoods[-1:], forward.mantissas[-1:], forward.exponents[-1:]
+        log_likelihood += _wide_kernels.wide_backward(chain, *last, True, np.empty((0, chain.n_states)), np.empty(0))
+    return FilterResult(log_likelihood, forward.probs(), forward.log_densities)
 
 
 def viterbi(
@@ -216,7 +234,7 @@ def batch_viterbi(chain: Chain, log_likelihoods: Float64Array, offsets: IntArray
     """
     paths = np.empty(len(log_likelihoods), dtype=np.int32)
     totals = np.empty(len(offsets) - 1)
-    _kernels.best_paths(
+    _path_kernels.best_paths(
         PathArcs.from_chain(chain),
         log_probs(chain.start),
         log_probs(chain.end),
@@ -260,10 +278,34 @@ def batch_posteriors(
     )
     for q in np.flatnonzero(np.isnan(totals)):
         rows = slice(offsets[q], offsets[q + 1])
-        totals[q] = _kernels.wide_posteriors(chain, log_likelihoods[rows], posteriors[rows], counts)
+        totals[q] = wide_posteriors(chain, log_likelihoods[rows], posteriors[rows], counts)
         start += posteriors[rows][0]
         end += posteriors[rows][-1]
     return BatchPosteriors(totals, posteriors, start, counts, end)
+
+
+def wide_posteriors(
+    chain: Chain, log_likelihoods: Float64Array, posteriors: Float64Array, arc_counts: Float64Array
+) -> float:
+    """Write the posteriors of one sequence, add its expected transitions, and return its log-likelihood.
+
+    The version in wide numbers, for sequences that the plain one cannot answer for (see `_kernels`); nothing is
+    checked. A sequence that is impossible adds nothing.
+    """
+    forward = run_filter(chain, log_likelihoods)
+    log_end = _wide_kernels.wide_backward(
+        chain, log_likelihoods, forward.mantissas, forward.exponents, True, posteriors, arc_counts
+    )
+    return float(forward.log_densities.sum() + log_end)
+
+
+def run_filter(chain: Chain, log_likelihoods: Float64Array, previous: WideRow | None = None) -> Forward:
+    """Run the filter over frames that follow a row of wide numbers, or begin a sequence."""
+    shape = log_likelihoods.shape
+    forward = Forward(np.empty(shape), np.empty(shape), np.empty(len(log_likelihoods)))
+    before = (chain.start_mantissas, chain.start_exponents) if previous is None else previous
+    _wide_kernels.filter_frames(chain, log_likelihoods, previous is None, *before, *forward)
+    return forward
 
 
 def check_log_likelihoods(frame_log_likelihoods: npt.ArrayLike, n_states: int, *, least: int = 1) -> Float64Array:

@@ -1,0 +1,202 @@
+"""Compiled recursions in wide numbers, in which nothing underflows; they trust their input.
+
+Conventions. A wide number is ``mantissa · 2 ** exponent``; the exponent is whole, kept in a float64, which has room for
+any, and −inf for zero. This does what the logarithmic domain is for, without its exponentials, and without its loss of
+digits where logarithms are large. Forward values of each frame sum to 1 (to 0 after what is impossible).
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gmmaudio._typing import Float64Array
+from gmmaudio.hmm._kernels import _kernel
+
+if TYPE_CHECKING:
+    from gmmaudio.hmm.chain import Arcs, Chain
+
+_LOG_2 = math.log(2.0)
+_INVERSE_LOG_2 = 1.0 / _LOG_2
+_LOG_2_HIGH, _LOG_2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_NEGLIGIBLE = 256.0
+"""Powers of two below the largest term of a sum, from which on a term cannot change it."""
+_HALVINGS = 0.5 ** np.arange(_NEGLIGIBLE)
+
+
+@_kernel
+def _times_likelihoods(row: Float64Array, mantissas: Float64Array, exponents: Float64Array) -> float:
+    """Multiply wide numbers by likelihoods over the largest of them; return the logarithm of that."""
+    best = -np.inf
+    for i in range(len(row)):
+        best = max(best, row[i])
+    for i in range(len(row)):
+        if row[i] == -np.inf or mantissas[i] == 0.0:
+            mantissas[i], exponents[i] = 0.0, -np.inf
+        else:
+            gap = row[i] - best
+            n = np.rint(gap * _INVERSE_LOG_2)
+            mantissa, exponent = math.frexp(mantissas[i] * math.exp((gap - n * _LOG_2_HIGH) - n * _LOG_2_LOW))
+            mantissas[i] = mantissa
+            exponents[i] += n + exponent
+    return best
+
+
+@_kernel
+def _wide_advance(
+    arcs: "Arcs",
+    mantissas: Float64Array,
+    exponents: Float64Array,
+    sum_mantissas: Float64Array,
+    sum_exponents: Float64Array,
+) -> None:
+    """Write for each state the sum over its arcs of the value at the other end times the probability."""
+    for j in range(len(mantissas)):
+        largest = -np.inf
+        for a in range(arcs.firsts[j], arcs.firsts[j + 1]):
+            largest = max(largest, exponents[arcs.others[a]] + arcs.exponents[a])
+        total = 0.0
+        if largest > -np.inf:
+            for a in range(arcs.firsts[j], arcs.firsts[j + 1]):
+                below = largest - (exponents[arcs.others[a]] + arcs.exponents[a])
+                if below < _NEGLIGIBLE:
+                    total += mantissas[arcs.others[a]] * arcs.mantissas[a] * _HALVINGS[int(below)]
+        sum_mantissas[j], sum_exponents[j] = total, largest
+
+
+@_kernel
+def _wide_sum(mantissas: Float64Array, exponents: Float64Array) -> tuple[float, float]:
+    """Return the sum of wide numbers as a wide number."""
+    largest = -np.inf
+    for i in range(len(exponents)):
+        largest = max(largest, exponents[i])
+    total = 0.0
+    if largest > -np.inf:
+        for i in range(len(exponents)):
+            if largest - exponents[i] < _NEGLIGIBLE:
+                total += mantissas[i] * _HALVINGS[int(largest - exponents[i])]
+    return total, largest
+
+
+@_kernel
+def _narrow(mantissa: float, exponent: float) -> float:
+    """Return a wide number as an ordinary one, 0 below the smallest."""
+    if not exponent > -1100.0:
+        return 0.0
+    return float(math.ldexp(mantissa, int(exponent)))
+
+
+@_kernel
+def filter_frames(
+    chain: "Chain",
+    log_likelihoods: Float64Array,
+    is_first: bool,
+    previous: Float64Array,
+    previous_exponents: Float64Array,
+    alphas: Float64Array,
+    exponents: Float64Array,
+    log_densities: Float64Array,
+) -> None:
+    """Write the forward values of some frames, after those of the frame before, and the predictive log-densities."""
+    for t in range(len(log_likelihoods)):
+        alpha, own_exponents = alphas[t], exponents[t]
+        if t > 0:
+            _wide_advance(chain.incoming, alphas[t - 1], exponents[t - 1], alpha, own_exponents)
+        elif is_first:
+            alpha[:] = chain.start_mantissas
+            own_exponents[:] = chain.start_exponents
+        else:
+            _wide_advance(chain.incoming, previous, previous_exponents, alpha, own_exponents)
+        best = _times_likelihoods(log_likelihoods[t], alpha, own_exponents)
+        mass, exponent = _wide_sum(alpha, own_exponents)
+        log_densities[t] = -np.inf
+        if mass > 0.0:
+            log_densities[t] = best + (exponent * _LOG_2 + math.log(mass))
+            for i in range(len(alpha)):
+                alpha[i] /= mass
+                own_exponents[i] -= exponent
+
+
+@_kernel
+def wide_backward(
+    chain: "Chain",
+    log_likelihoods: Float64Array,
+    alphas: Float64Array,
+    exponents: Float64Array,
+    with_end: bool,
+    gamma: Float64Array,
+    transitions: Float64Array,
+) -> float:
+    """Write the posteriors of the first frames, as many as `gamma` has rows; add transitions if there is room for them.
+
+    Returns the logarithm of the probability of the end after the last frame; 0 without ends.
+    """
+    n_frames, n_states = alphas.shape
+    beta, beta_exponents = np.full(n_states, 0.5), np.ones(n_states)
+    if with_end:
+        beta[:] = chain.end_mantissas
+        beta_exponents[:] = chain.end_exponents
+    weighted, weighted_exponents = np.empty(n_states), np.empty(n_states)
+    log_end = 0.0
+    for t in range(n_frames - 1, -1, -1):
+        if t < n_frames - 1:
+            _times_likelihoods(log_likelihoods[t + 1], beta, beta_exponents)
+            weighted[:] = beta
+            weighted_exponents[:] = beta_exponents
+            _wide_advance(chain.outgoing, weighted, weighted_exponents, beta, beta_exponents)
+        mass, exponent = _wide_overlap(alphas[t], exponents[t], beta, beta_exponents)
+        if mass == 0.0:
+            gamma[:] = 0.0
+            return -np.inf
+        if t == n_frames - 1:
+            log_end = exponent * _LOG_2 + math.log(mass)
+        elif len(transitions) > 0:
+            _add_transitions(
+                chain.outgoing, alphas[t] / mass, exponents[t] - exponent, weighted, weighted_exponents, transitions
+            )
+        if t < len(gamma):
+            for i in range(n_states):
+                gamma[t, i] = _narrow(alphas[t, i] * beta[i] / mass, exponents[t, i] + beta_exponents[i] - exponent)
+    return log_end
+
+
+@_kernel
+def smooth_frames(
+    chain: "Chain",
+    log_likelihoods: Float64Array,
+    alphas: Float64Array,
+    exponents: Float64Array,
+    lag: int,
+    gamma: Float64Array,
+) -> None:
+    """Write the posteriors of the first frames, each given the frames up to `lag` after it."""
+    no_transitions = np.empty(0)
+    for t in range(len(gamma)):
+        window = slice(t, t + lag + 1)
+        row = gamma[t : t + 1]
+        wide_backward(chain, log_likelihoods[window], alphas[window], exponents[window], False, row, no_transitions)
+
+
+@_kernel
+def _wide_overlap(
+    alpha: Float64Array, exponents: Float64Array, beta: Float64Array, beta_exponents: Float64Array
+) -> tuple[float, float]:
+    """Return the sum of the products of wide numbers as a wide number."""
+    return _wide_sum(alpha * beta, exponents + beta_exponents)
+
+
+@_kernel
+def _add_transitions(
+    arcs: "Arcs",
+    alpha: Float64Array,
+    exponents: Float64Array,
+    weighted: Float64Array,
+    weighted_exponents: Float64Array,
+    transitions: Float64Array,
+) -> None:
+    """Add the posterior of each arc at one frame."""
+    for i in range(len(alpha)):
+        for a in range(arcs.firsts[i], arcs.firsts[i + 1]):
+            j = arcs.others[a]
+            mantissa = alpha[i] * arcs.mantissas[a] * weighted[j]
+            transitions[a] += _narrow(mantissa, exponents[i] + arcs.exponents[a] + weighted_exponents[j])
