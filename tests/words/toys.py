@@ -1,0 +1,142 @@
+"""Small word models, and recognition with them by trying every sentence."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from gmmaudio.gmm import GmmParams
+from gmmaudio.hmm.emissions import MixtureEmissions
+from gmmaudio.hmm.parameters import HmmParams
+from gmmaudio.words.acceptor import GARBAGE, SILENCE
+
+N_FEATURES = 2
+
+
+def left_right(rng: np.random.Generator, n_states: int) -> HmmParams:
+    """Random left-right model with skips, several entries and exits, and mixtures of one or two components."""
+    steps = np.triu(rng.uniform(0.1, 1.0, (n_states, n_states))) * (
+        np.arange(n_states) - np.arange(n_states)[:, None] < 3
+    )
+    ends = rng.uniform(0.1, 1.0, n_states) * (np.arange(n_states) >= n_states - 2)
+    sums = steps.sum(axis=1) + ends
+    starts = np.zeros(n_states)
+    starts[:2] = rng.uniform(0.1, 1.0, min(2, n_states))
+    mixtures = [mixture(rng, rng.normal(scale=3.0, size=N_FEATURES)) for _ in range(n_states)]
+    return HmmParams(starts / starts.sum(), steps / sums[:, None], MixtureEmissions(mixtures), ends / sums)
+
+
+def mixture(rng: np.random.Generator, center: np.ndarray) -> GmmParams:
+    """One or two components around a point."""
+    n_components = int(rng.integers(1, 3))
+    means = center + rng.normal(scale=0.5, size=(n_components, len(center)))
+    return GmmParams(np.full(n_components, 1.0 / n_components), means, rng.uniform(0.5, 2.0, means.shape))
+
+
+def plain_word(*means: float, stay: float = 0.5) -> HmmParams:
+    """Model that goes through states with these means, of one feature and variance 1, one after the other."""
+    n_states = len(means)
+    steps = stay * np.eye(n_states) + (1.0 - stay) * np.eye(n_states, k=1)
+    ends = np.zeros(n_states)
+    ends[-1] = 1.0 - stay
+    states = [GmmParams(weights=[1.0], means=[[mean]], variances=[[1.0]]) for mean in means]
+    return HmmParams(np.eye(n_states)[0], steps, MixtureEmissions(states), end_probs=ends)
+
+
+@dataclass
+class Sentence:
+    """A string of words; the logs of its best path, of all its paths, and of those with each label at each frame.
+
+    `best_labels` has the label of each frame on the best path, and its number in the sentence.
+    """
+
+    words: tuple[str, ...]
+    best: float
+    total: float
+    best_labels: tuple[tuple[str, int], ...]
+    label_totals: dict[str, np.ndarray]
+
+    def with_prior(self, log_prior: float) -> "Sentence":
+        """The same, less probable."""
+        totals = {label: values + log_prior for label, values in self.label_totals.items()}
+        return Sentence(self.words, self.best + log_prior, self.total + log_prior, self.best_labels, totals)
+
+
+def all_sentences(
+    acceptor, models, log_likelihoods, *, silence_prob=0.5, word_penalty=0.0, longest=3
+) -> list[Sentence]:
+    """Every sentence of up to `longest` words that fits, the best one first.
+
+    `log_likelihoods` maps each label to an array (n_frames, n_states of its model).
+    """
+    n_frames = len(next(iter(log_likelihoods.values())))
+    strings = (words for n in range(n_frames + 1) for words in itertools.product(acceptor.vocabulary, repeat=n))
+    found = []
+    for words in strings:
+        grammar = acceptor.sentence_log_probability(words) - word_penalty * sum(word != GARBAGE for word in words)
+        variants = with_pauses(words, silence_prob) if SILENCE in models else [(words, 0.0)]
+        fitting = [(labels, pauses) for labels, pauses in variants if 0 < len(labels) <= n_frames]
+        if grammar > -math.inf and fitting:
+            runs = [run(labels, models, log_likelihoods).with_prior(grammar + pauses) for labels, pauses in fitting]
+            best = max(runs, key=lambda each: each.best)
+            found.append(
+                Sentence(
+                    words,
+                    best.best,
+                    logsumexp([each.total for each in runs]),
+                    best.best_labels,
+                    {label: logsumexp([each.label_totals[label] for each in runs], axis=0) for label in models},
+                )
+            )
+    return sorted((each for each in found if each.best > -math.inf), key=lambda each: -each.best)
+
+
+def with_pauses(words, silence_prob):
+    """All ways to put pauses around and between words, with their log-probabilities."""
+    for pauses in itertools.product([False, True], repeat=len(words) + 1):
+        labels = [SILENCE] * pauses[0]
+        for word, pause in zip(words, pauses[1:], strict=True):
+            labels += [word] + [SILENCE] * pause
+        yield tuple(labels), sum(math.log(silence_prob if pause else 1.0 - silence_prob) for pause in pauses)
+
+
+def run(labels, models, log_likelihoods):
+    """Models one after the other, by plain recursions over all their states."""
+    states = [(k, i) for k, label in enumerate(labels) for i in range(models[label].n_states)]
+    n_frames = len(next(iter(log_likelihoods.values())))
+    with np.errstate(divide="ignore"):
+        step = np.full((len(states), len(states)), -np.inf)
+        start, end = np.full(len(states), -np.inf), np.full(len(states), -np.inf)
+        for a, (k, i) in enumerate(states):
+            model = models[labels[k]]
+            start[a] = np.log(model.start_probs[i]) if k == 0 else -np.inf
+            end[a] = np.log(model.end_probs[i]) if k == len(labels) - 1 else -np.inf
+            for b, (m, j) in enumerate(states):
+                if m == k:
+                    step[a, b] = np.log(model.transition_matrix[i, j])
+                elif m == k + 1:
+                    step[a, b] = np.log(model.end_probs[i] * models[labels[m]].start_probs[j])
+    emit = np.array([[log_likelihoods[labels[k]][t, i] for k, i in states] for t in range(n_frames)])
+    score, alpha, back = start + emit[0], [start + emit[0]], []
+    for t in range(1, n_frames):
+        back.append((score[:, None] + step).argmax(axis=0))
+        score = (score[:, None] + step).max(axis=0) + emit[t]
+        alpha.append(logsumexp(alpha[-1][:, None] + step, axis=0) + emit[t])
+    beta = [end]
+    for t in range(n_frames - 1, 0, -1):
+        beta.insert(0, logsumexp(step + (emit[t] + beta[0])[None, :], axis=1))
+    place = int((score + end).argmax())
+    path = [place]
+    for pointers in reversed(back):
+        path.insert(0, int(pointers[path[0]]))
+    joint = np.array(alpha) + np.array(beta)
+    of_label = {
+        label: logsumexp(np.where([labels[k] == label for k, _ in states], joint, -np.inf), axis=1)
+        if label in labels
+        else np.full(n_frames, -np.inf)
+        for label in models
+    }
+    best_labels = tuple((labels[states[s][0]], states[s][0]) for s in path)
+    return Sentence(labels, float((score + end).max()), float(logsumexp(alpha[-1] + end)), best_labels, of_label)
