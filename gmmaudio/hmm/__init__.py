@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from gmmaudio.hmm.inference import filter_states as filter_states
     from gmmaudio.hmm.inference import forward_backward as forward_backward
     from gmmaudio.hmm.inference import viterbi as viterbi
+    from gmmaudio.hmm.interop import from_hmmlearn as from_hmmlearn
+    from gmmaudio.hmm.interop import to_hmmlearn as to_hmmlearn
     from gmmaudio.hmm.parameters import HmmParams as HmmParams
+    from gmmaudio.hmm.selection import select_hmm as select_hmm
     from gmmaudio.hmm.statistics import HmmStats as HmmStats
     from gmmaudio.hmm.streaming import FilterStep as FilterStep
     from gmmaudio.hmm.streaming import FixedLagSmoother as FixedLagSmoother
@@ -46,6 +49,9 @@ _MODULE_OF = {
     "estimate_hmm": "estimation",
     "filter_states": "inference",
     "forward_backward": "inference",
+    "from_hmmlearn": "interop",
+    "select_hmm": "selection",
+    "to_hmmlearn": "interop",
     "viterbi": "inference",
 }
 

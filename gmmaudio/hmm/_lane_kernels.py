@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio._typing import BoolArray, Float64Array, IntArray
 from gmmaudio.hmm._kernels import FLOOR, LEAST_SUPPORT, _kernel
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _exp(x: float) -> float:
     y = ((((y * r + _T6) * r + _T5) * r + _T4) * r + _T3) * r + 0.5
     y = (y * r * r + r) + 1.0
     power_of_two = np.int64((np.int64(np.int32(n)) + 1023) << 52).view(np.float64)
-    return y * power_of_two
+    return float(y * power_of_two)
 
 
 @_kernel
@@ -138,7 +138,7 @@ def _forward(
     alphas: Float64Array,
     scales: Float64Array,
     sums: Float64Array,
-    certain: IntArray,
+    certain: BoolArray,
 ) -> None:
     """Write forward values of sum 1, their scales, the relative likelihoods and the log-likelihoods."""
     n_states, n_lanes = relative.shape[1:]
@@ -197,7 +197,7 @@ def _backward(
     alphas: Float64Array,
     scales: Float64Array,
     pairs: Float64Array,
-    certain: IntArray,
+    certain: BoolArray,
     posteriors: Float64Array,
 ) -> None:
     """Write the posteriors and add up the pairs of neighbouring states, without the probabilities of their arcs."""

@@ -28,7 +28,7 @@ def sample_sequence(
     (array([1., 5., 1.]), array([0, 1, 0]))
     """
     states = _sample_states(params, n_frames, random_state)
-    mixtures = _mixtures(params)
+    mixtures = mixtures_of(params)
     frames = np.empty((len(states), params.n_features))
     for state, mixture in enumerate(mixtures):
         rows = np.flatnonzero(states == state)
@@ -52,7 +52,7 @@ def _sample_states(params: HmmParams, n_frames: int, random_state: np.random.Ran
     return np.array(states, dtype=np.intp)
 
 
-def _mixtures(params: HmmParams) -> list[GmmParams]:
+def mixtures_of(params: HmmParams) -> list[GmmParams]:
     """Return the mixture of each state."""
     emissions = params.emissions
     if isinstance(emissions, MixtureEmissions):
