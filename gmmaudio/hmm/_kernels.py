@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numba
 import numpy as np
 
-from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio._typing import AnyArray, Float64Array, IntArray
 
 if TYPE_CHECKING:
     from gmmaudio.hmm.chain import Arcs, Chain
@@ -96,6 +96,13 @@ def plain_posteriors(
         for i in range(n_states):
             starts[i] += gamma[0, i]
             ends[i] += gamma[-1, i]
+
+
+@_kernel
+def assign(target: AnyArray, values: AnyArray) -> None:
+    """Copy the values; an assignment to a slice takes the compiler five seconds."""
+    for i in range(len(target)):
+        target[i] = values[i]
 
 
 @_kernel
@@ -209,7 +216,7 @@ def _plain_forward(
     for t in range(n_frames):
         alpha = alphas[t]
         if t == 0:
-            alpha[:] = chain.raised_start
+            assign(alpha, chain.raised_start)
         else:
             _advance(chain.incoming, alphas[t - 1], alpha)
         best, likelihood_raised = _relative_likelihoods(log_likelihoods[t], relative[t])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gmmaudio._typing import Float64Array, IntArray
-from gmmaudio.hmm._kernels import _kernel
+from gmmaudio.hmm._kernels import _kernel, assign
 
 if TYPE_CHECKING:
     from gmmaudio.hmm.chain import PathArcs
@@ -127,11 +127,11 @@ def push_scores(
     for t in range(len(log_likelihoods)):
         row = pointers[n_pending]
         if is_first and t == 0:
-            scores[:] = log_start
+            assign(scores, log_start)
             total += relate_scores(log_likelihoods[t], scores)
         else:
             total += advance_scores(arcs, log_likelihoods[t], scores, row)
-        previous[:] = origins
+        assign(previous, origins)
         for j in range(len(scores)):
             if n_pending == 0:
                 origins[j] = j
@@ -211,5 +211,5 @@ def _write_shared(scores: Float64Array, origins: IntArray, pointers: IntArray, n
         frame -= 1
     trace(pointers, shared, states[: frame + 1])
     for k in range(frame + 1, n_pending):
-        pointers[k - frame - 1] = pointers[k]
+        assign(pointers[k - frame - 1], pointers[k])
     return frame + 1

@@ -241,12 +241,13 @@ def test_filter_stays_at_zero_after_an_impossible_frame():
     assert (result.predictive_log_densities[1:] == -np.inf).all()
 
 
-def test_path_that_both_passes_would_drop_is_found_in_a_long_sequence():
+@pytest.mark.parametrize("n_steps", [1, 8], ids=["at once", "in steps"])
+def test_path_that_both_passes_would_drop_is_found(n_steps):
     # State 0 is 800 nats ahead at both ends, so that either pass alone loses state 1 for good and both agree; but it
-    # is 10,000 nats behind in between, at 100 nats a frame: no single step is alarming.
-    frames = np.array([[0.0, -800.0]] + [[-100.0, 0.0]] * 100 + [[0.0, -800.0]])
-    chain = as_chain([0.5, 0.5], np.eye(2))
-    found = batch_posteriors(chain, frames, np.array([0, len(frames)]))
+    # is 10,000 nats behind in between, at 100 nats a frame: no single frame there is alarming.
+    lead = [[0.0, -800.0 / n_steps]] * n_steps
+    frames = np.array(lead + [[-100.0, 0.0]] * 100 + lead)
+    found = batch_posteriors(as_chain([0.5, 0.5], np.eye(2)), frames, np.array([0, len(frames)]))
     assert found.log_likelihoods[0] == pytest.approx(np.log(0.5) - 1600.0, rel=1e-14)
     assert_allclose(found.state_posteriors[:, 1], 1.0, rtol=1e-14)
 
