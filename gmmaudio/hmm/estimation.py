@@ -19,6 +19,9 @@ from gmmaudio.hmm.emissions import Emissions, MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.statistics import HmmStats
 
+LEAST_VISITS = 1e-12
+"""A state that is visited less often says nothing about what follows it: posteriors are not exact so far down."""
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -264,9 +267,10 @@ def _stats_of_states(stats: GmmStats, emissions: MixtureEmissions) -> list[GmmSt
 
 
 def _rows_to_probs(counts: Float64Array, old: Float64Array) -> Float64Array:
-    """Return rows divided by their sums; a row without counts keeps its old probabilities."""
+    """Return rows divided by their sums; a row (almost) without counts keeps its old probabilities."""
     sums = counts.sum(axis=1, keepdims=True)
-    return np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), old)
+    seen = sums > LEAST_VISITS
+    return np.where(seen, counts / np.where(seen, sums, 1.0), old)
 
 
 def _expected_log(counts: Float64Array, probs: Float64Array) -> float:
