@@ -157,7 +157,7 @@ def _number(before: int, word: int, table: IntArray, befores: IntArray, lasts: I
 def _slot(before: int, word: int, size: int) -> int:
     """Return where in a table of this size to begin to look for a pair."""
     key = (np.uint64(before) * np.uint64(1000003) + np.uint64(word)) * _MULTIPLIER
-    return int((key >> _SHIFT) % np.uint64(size))
+    return int(np.int64((key >> _SHIFT) % np.uint64(size)))
 
 
 @_kernel

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import logsumexp
-from words.toys import N_FEATURES, all_sentences, left_right, plain_word
+from words.toys import GRAMMARS, all_sentences, by_label, plain_word, toy
 
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GmmParams
@@ -11,34 +11,10 @@ from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.inference import forward_backward
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.words.acceptor import GARBAGE, SILENCE, one_of, sentence, word_loop, word_strings
-from gmmaudio.words.grammar import parse_grammar
 from gmmaudio.words.network import NetworkOptions, build_network
 
 ROUNDING = 1e-10
 SINGLE = 1e-4  # nats; the pool and a single model are evaluated in float32 about different origins
-
-GRAMMARS = {
-    "one of": one_of(["a", "b"]),
-    "loop": word_loop(["a", "b"]),
-    "strings": word_strings(["a", "b"], 2, 3),
-    "sentence": sentence(["a", "b", "a"]),
-    "rules": parse_grammar("a [b] | /2/ b+ a"),
-    "with garbage": word_loop(["a", "b"]).with_garbage(0.25),
-}
-
-
-def toy(seed, *, silence=True, n_frames=4):
-    """Models of four labels, of one to three states, and log-likelihoods of a few frames."""
-    rng = np.random.default_rng(seed)
-    labels = ["a", "b", GARBAGE, *([SILENCE] if silence else [])]
-    models = {label: left_right(rng, int(rng.integers(1, 4))) for label in labels}
-    return models, rng.normal(scale=3.0, size=(n_frames, N_FEATURES))
-
-
-def by_label(network, log_likelihoods):
-    """Columns of each label."""
-    labels = np.array(network.column_labels, dtype=object)
-    return {label: log_likelihoods[:, labels == label] for label in set(network.column_labels)}
 
 
 @pytest.mark.parametrize("silence", [False, True])

@@ -10,9 +10,19 @@ from scipy.special import logsumexp
 from gmmaudio.gmm import GmmParams
 from gmmaudio.hmm.emissions import MixtureEmissions
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.words.acceptor import GARBAGE, SILENCE
+from gmmaudio.words.acceptor import GARBAGE, SILENCE, one_of, sentence, word_loop, word_strings
+from gmmaudio.words.grammar import parse_grammar
 
 N_FEATURES = 2
+
+GRAMMARS = {
+    "one of": one_of(["a", "b"]),
+    "loop": word_loop(["a", "b"]),
+    "strings": word_strings(["a", "b"], 2, 3),
+    "sentence": sentence(["a", "b", "a"]),
+    "rules": parse_grammar("a [b] | /2/ b+ a"),
+    "with garbage": word_loop(["a", "b"]).with_garbage(0.25),
+}
 
 
 def left_right(rng: np.random.Generator, n_states: int) -> HmmParams:
@@ -47,27 +57,21 @@ def plain_word(*means: float, stay: float = 0.5) -> HmmParams:
 
 @dataclass
 class Sentence:
-    """A string of words; the logs of its best path, of all its paths, and of those with each label at each frame.
-
-    `best_labels` has the label of each frame on the best path, and its number in the sentence.
-    """
+    """A string of words; the logs of its best path, of all its paths, and of those with each label at each frame."""
 
     words: tuple[str, ...]
     best: float
     total: float
-    best_labels: tuple[tuple[str, int], ...]
     label_totals: dict[str, np.ndarray]
 
     def with_prior(self, log_prior: float) -> "Sentence":
         """The same, less probable."""
         totals = {label: values + log_prior for label, values in self.label_totals.items()}
-        return Sentence(self.words, self.best + log_prior, self.total + log_prior, self.best_labels, totals)
+        return Sentence(self.words, self.best + log_prior, self.total + log_prior, totals)
 
 
-def all_sentences(
-    acceptor, models, log_likelihoods, *, silence_prob=0.5, word_penalty=0.0, longest=3
-) -> list[Sentence]:
-    """Every sentence of up to `longest` words that fits, the best one first.
+def all_sentences(acceptor, models, log_likelihoods, *, silence_prob=0.5, word_penalty=0.0) -> list[Sentence]:
+    """Every sentence that fits, the best one first.
 
     `log_likelihoods` maps each label to an array (n_frames, n_states of its model).
     """
@@ -80,13 +84,11 @@ def all_sentences(
         fitting = [(labels, pauses) for labels, pauses in variants if 0 < len(labels) <= n_frames]
         if grammar > -math.inf and fitting:
             runs = [run(labels, models, log_likelihoods).with_prior(grammar + pauses) for labels, pauses in fitting]
-            best = max(runs, key=lambda each: each.best)
             found.append(
                 Sentence(
                     words,
-                    best.best,
+                    max(each.best for each in runs),
                     logsumexp([each.total for each in runs]),
-                    best.best_labels,
                     {label: logsumexp([each.label_totals[label] for each in runs], axis=0) for label in models},
                 )
             )
@@ -119,18 +121,13 @@ def run(labels, models, log_likelihoods):
                 elif m == k + 1:
                     step[a, b] = np.log(model.end_probs[i] * models[labels[m]].start_probs[j])
     emit = np.array([[log_likelihoods[labels[k]][t, i] for k, i in states] for t in range(n_frames)])
-    score, alpha, back = start + emit[0], [start + emit[0]], []
+    score, alpha = start + emit[0], [start + emit[0]]
     for t in range(1, n_frames):
-        back.append((score[:, None] + step).argmax(axis=0))
         score = (score[:, None] + step).max(axis=0) + emit[t]
         alpha.append(logsumexp(alpha[-1][:, None] + step, axis=0) + emit[t])
     beta = [end]
     for t in range(n_frames - 1, 0, -1):
         beta.insert(0, logsumexp(step + (emit[t] + beta[0])[None, :], axis=1))
-    place = int((score + end).argmax())
-    path = [place]
-    for pointers in reversed(back):
-        path.insert(0, int(pointers[path[0]]))
     joint = np.array(alpha) + np.array(beta)
     of_label = {
         label: logsumexp(np.where([labels[k] == label for k, _ in states], joint, -np.inf), axis=1)
@@ -138,5 +135,18 @@ def run(labels, models, log_likelihoods):
         else np.full(n_frames, -np.inf)
         for label in models
     }
-    best_labels = tuple((labels[states[s][0]], states[s][0]) for s in path)
-    return Sentence(labels, float((score + end).max()), float(logsumexp(alpha[-1] + end)), best_labels, of_label)
+    return Sentence(labels, float((score + end).max()), float(logsumexp(alpha[-1] + end)), of_label)
+
+
+def toy(seed, *, silence=True, n_frames=4):
+    """Models of four labels, of one to three states, and log-likelihoods of a few frames."""
+    rng = np.random.default_rng(seed)
+    labels = ["a", "b", GARBAGE, *([SILENCE] if silence else [])]
+    models = {label: left_right(rng, int(rng.integers(1, 4))) for label in labels}
+    return models, rng.normal(scale=3.0, size=(n_frames, N_FEATURES))
+
+
+def by_label(network, log_likelihoods):
+    """Columns of each label."""
+    labels = np.array(network.column_labels, dtype=object)
+    return {label: log_likelihoods[:, labels == label] for label in set(network.column_labels)}
