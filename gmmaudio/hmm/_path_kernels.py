@@ -17,32 +17,34 @@ if TYPE_CHECKING:
 
 
 @_kernel
-def advance_scores(arcs: "PathArcs", log_likelihoods: Float64Array, scores: Float64Array, pointers: IntArray) -> float:
-    """Replace the scores of the best paths by those of one frame later, relative to the best; return its score.
+def advance_scores(
+    arcs: "PathArcs", log_likelihoods: Float64Array, previous: Float64Array, scores: Float64Array, pointers: IntArray
+) -> float:
+    """Write the scores of the best paths one frame after the previous ones, relative to the best; return its score.
 
     Writes the state that each best path comes from, the lowest of equals, −1 where there is no path.
     """
     n_states = len(scores)
-    previous = scores.copy()
-    scores[:] = -np.inf
-    pointers[:] = -1
     if arcs.log_matrix.shape[0] > 0:
+        scores[:] = -np.inf
+        pointers[:] = -1
         for i in range(n_states):
-            row = arcs.log_matrix[i]
             score = previous[i]
             source = np.int32(i)
             for j in range(n_states):
-                candidate = score + row[j]
+                candidate = score + arcs.log_matrix[i, j]
                 is_better = candidate > scores[j]
                 scores[j] = candidate if is_better else scores[j]
                 pointers[j] = source if is_better else pointers[j]
     else:
         for j in range(n_states):
+            best, pointer = -np.inf, np.int32(-1)
             for a in range(arcs.firsts[j], arcs.firsts[j + 1]):
-                candidate = previous[arcs.others[a]] + arcs.log_probs[a]
-                if candidate > scores[j]:
-                    scores[j] = candidate
-                    pointers[j] = arcs.others[a]
+                source = arcs.others[a]
+                candidate = previous[source] + arcs.log_probs[a]
+                if candidate > best:
+                    best, pointer = candidate, source
+            scores[j], pointers[j] = best, pointer
     return relate_scores(log_likelihoods, scores)
 
 
@@ -75,13 +77,15 @@ def best_paths(
     for q in range(len(offsets) - 1):
         longest = max(longest, offsets[q + 1] - offsets[q])
     pointers = np.empty((longest, n_states), np.int32)
+    previous, scores = np.empty(n_states), np.empty(n_states)
     for q in range(len(offsets) - 1):
         own = log_likelihoods[offsets[q] : offsets[q + 1]]
         path = paths[offsets[q] : offsets[q + 1]]
-        scores = log_start.copy()
+        assign(scores, log_start)
         total = relate_scores(own[0], scores)
         for t in range(1, len(own)):
-            total += advance_scores(arcs, own[t], scores, pointers[t])
+            previous, scores = scores, previous
+            total += advance_scores(arcs, own[t], previous, scores, pointers[t])
         last = best_state(scores, log_end)
         if last < 0:
             path[:] = -1
@@ -123,20 +127,21 @@ def push_scores(
     was given up.
     """
     n_written, is_exact = 0, True
-    previous = np.empty_like(origins)
+    previous, previous_origins = np.empty_like(scores), np.empty_like(origins)
     for t in range(len(log_likelihoods)):
         row = pointers[n_pending]
         if is_first and t == 0:
             assign(scores, log_start)
             total += relate_scores(log_likelihoods[t], scores)
         else:
-            total += advance_scores(arcs, log_likelihoods[t], scores, row)
-        assign(previous, origins)
+            assign(previous, scores)
+            total += advance_scores(arcs, log_likelihoods[t], previous, scores, row)
+        assign(previous_origins, origins)
         for j in range(len(scores)):
             if n_pending == 0:
                 origins[j] = j
             elif row[j] >= 0:
-                origins[j] = previous[row[j]]
+                origins[j] = previous_origins[row[j]]
         n_pending += 1
         if total == -np.inf:
             states[n_written : n_written + n_pending] = -1

@@ -1,6 +1,7 @@
 """Inference against every path, summed with 50 digits, and against what the literature and other programs claim."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import mpmath
 import numpy as np
@@ -328,6 +329,14 @@ def test_counts_of_a_batch_are_the_sums_over_its_sequences(ragged):
         assert_allclose(getattr(batch, name), sum(getattr(part, name) for part in parts), rtol=1e-14, atol=1e-300)
 
 
+def test_two_threads_at_once_give_the_same_bits(ragged):
+    chain, frames, offsets = ragged
+    alone = batch_posteriors(chain, frames, offsets)
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(lambda _: batch_posteriors(chain, frames, offsets), range(20)):
+            assert all(np.array_equal(mine, its) for mine, its in zip(found, alone, strict=True))
+
+
 def test_impossible_sequence_adds_nothing_to_a_batch(ragged):
     chain, frames, offsets = ragged
     batch = batch_posteriors(chain, frames, offsets)
@@ -397,6 +406,16 @@ def test_many_frames_stay_accurate():
         sums = [mpmath.fsum(mpmath.mpf(x) for x in column) for column in frames.T.tolist()]
         exact = mpmath.log(mpmath.exp(sums[0]) / 2 + mpmath.exp(sums[1]) / 2)
     assert_exact_log(result.log_likelihood, exact)
+
+
+@pytest.mark.parametrize("gap", [5.0, 900.0])
+def test_posteriors_of_thousands_of_frames_stay_accurate(gap):
+    problem = gapped_problem(31, np.ones((3, 3), bool), gap, n_frames=3000)
+    log_likelihood, posteriors, transitions = recursions(problem)
+    result = forward_backward(*problem.arguments)
+    assert_exact_log(result.log_likelihood, log_likelihood)
+    assert_exact(result.state_posteriors, posteriors)
+    assert_exact(result.expected_transitions, transitions)
 
 
 @both_forms
