@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
+from gmmaudio.gmm.frame_source import is_one_array
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.inference import filter_states, forward_backward, viterbi
 from gmmaudio.hmm.parameters import HmmParams
@@ -160,6 +161,18 @@ class HmmScoring:
         check_is_fitted(self)
         return self.params_
 
+    def _validated(self, X: Any, *, reset: bool) -> Any:
+        """Return X; what is one array in memory has been through scikit-learn's checks, which allow NaN."""
+        if not is_one_array(X):
+            return X
+        return validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: NaN is a missing feature."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = True
+        return tags
+
     def _chain(self) -> tuple[Float64Array, Float64Array]:
         """Return start probabilities and transition matrix."""
         params = self._fitted_params()
@@ -168,7 +181,7 @@ class HmmScoring:
     def _frame_log_likelihoods(self, X: Sequences, lengths: npt.ArrayLike | None) -> Iterator[Float64Array]:
         """Yield the log-likelihoods of the frames in the states, sequence by sequence."""
         params = self._fitted_params()
-        for frames in each_sequence(X, lengths, n_features=params.n_features):
+        for frames in each_sequence(self._validated(X, reset=False), lengths, n_features=params.n_features):
             yield params.frame_log_likelihoods(frames, precision=self.precision)
 
 

@@ -213,7 +213,8 @@ class GMMHMM(HmmScoring, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             If the iteration limit ends the training.
         """
         _options.check(self)
-        source = SequenceSource(X, lengths, sample_weight)
+        source = SequenceSource(self._validated(X, reset=True), lengths, sample_weight)
+        self.n_features_in_ = source.n_features
         random_state = check_random_state(self.random_state)
         identity = _options.identity(self, random_state)
         chain = _options.chain(self)

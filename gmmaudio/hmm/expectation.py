@@ -191,14 +191,19 @@ def _accumulate(evaluator: Evaluator, batches: Iterator[Batch], n_threads: int) 
     idle: SimpleQueue[Workspace] = SimpleQueue()
     for _ in range(n_threads):
         idle.put(Workspace())
-    while window := list(islice(batches, N_LANES)):
 
-        def add(number: int, window: list[Batch] = window) -> None:
-            workspace = idle.get()
-            evaluator.add(lanes[number], window[number], workspace)
-            idle.put(workspace)
+    def add(numbered: tuple[int, Batch]) -> None:
+        number, batch = numbered
+        workspace = idle.get()
+        evaluator.add(lanes[number], batch, workspace)
+        idle.put(workspace)
 
-        in_parallel(add, range(len(window)), n_threads=n_threads)
+    while True:
+        window = list(enumerate(islice(batches, N_LANES)))
+        if not window:
+            break
+        in_parallel(add, window, n_threads=n_threads)
+        window.clear()  # before the next ones are read
     total = lanes[0]
     for lane in lanes[1:]:
         total.add(lane)
