@@ -178,3 +178,44 @@ def _resized(values: AnyArray, size: int) -> AnyArray:
     longer = np.empty(size, values.dtype)
     longer[: len(values)] = values
     return longer
+
+
+@_kernel
+def best_by_label(
+    log_starts: Float64Array,
+    incoming: tuple[IntArray, IntArray, Float64Array],
+    outgoing: tuple[IntArray, IntArray, Float64Array],
+    log_ends: Float64Array,
+    labels: IntArray,
+    log_likelihoods: Float64Array,
+    scores: Float64Array,
+) -> None:
+    """Write the log-probability of the best path that says each label at each frame, shape (n_frames, n_labels).
+
+    `incoming` and `outgoing` are the firsts, other ends and log-probabilities of the transitions of each state;
+    `log_likelihoods` has a column for each state.
+    """
+    n_frames, n_states = log_likelihoods.shape
+    before = np.empty((n_frames, n_states))  # of the best path up to here
+    for t in range(n_frames):
+        for j in range(n_states):
+            best = log_starts[j] if t == 0 else -np.inf
+            if t > 0:
+                for a in range(incoming[0][j], incoming[0][j + 1]):
+                    best = max(best, before[t - 1, incoming[1][a]] + incoming[2][a])
+            before[t, j] = best + log_likelihoods[t, j]
+    after = log_ends.copy()  # of the best path from here on
+    new_after = np.empty(n_states)
+    scores[:] = -np.inf
+    for t in range(n_frames - 1, -1, -1):
+        for i in range(n_states):
+            if t < n_frames - 1:
+                best = -np.inf
+                for a in range(outgoing[0][i], outgoing[0][i + 1]):
+                    j = outgoing[1][a]
+                    best = max(best, outgoing[2][a] + log_likelihoods[t + 1, j] + after[j])
+                new_after[i] = best
+            else:
+                new_after[i] = log_ends[i]
+            scores[t, labels[i]] = max(scores[t, labels[i]], before[t, i] + new_after[i])
+        after, new_after = new_after, after

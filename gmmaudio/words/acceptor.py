@@ -135,8 +135,8 @@ class WordAcceptor:
         return WordAcceptor(
             (*self.labels, GARBAGE),
             np.append((1.0 - probability) * self.start_probs, probability),
-            sp.csr_array(sp.block_diag([self.follow_probs, sp.csr_array([[0.5]])])),
-            np.append(self.end_probs, 0.5),
+            sp.csr_array(sp.block_diag([self.follow_probs, sp.csr_array((1, 1))])),
+            np.append(self.end_probs, 1.0),
             (1.0 - probability) * self.empty_prob,
         )
 

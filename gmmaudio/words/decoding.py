@@ -10,12 +10,13 @@ import numpy as np
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.errors import ParameterError
-from gmmaudio.hmm.inference import batch_posteriors, batch_viterbi
+from gmmaudio.hmm.inference import batch_viterbi
+from gmmaudio.words._kernels import best_by_label
 from gmmaudio.words.hypotheses import NOTHING, Hypothesis, Segment, path_segments, with_confidences
 from gmmaudio.words.network import WordNetwork
 
-ACOUSTIC_SCALE = 0.1
-"""Frames 10 ms apart, each with its deltas, are far from independent; about ten of them are worth one."""
+CONFIDENCE_SCALE = 0.1
+"""Frames 10 ms apart, each with its deltas, are far from independent: about ten of them are worth one."""
 
 
 class LabelPosteriors(NamedTuple):
@@ -59,42 +60,47 @@ def decode(network: WordNetwork, log_likelihoods: Float64Array) -> Hypothesis:
 
 
 def label_posteriors(
-    network: WordNetwork, log_likelihoods: Float64Array, *, acoustic_scale: float = ACOUSTIC_SCALE
+    network: WordNetwork, log_likelihoods: Float64Array, *, scale: float = CONFIDENCE_SCALE
 ) -> LabelPosteriors:
-    """Return the probability of each label at each frame, by forward-backward over the network.
+    """Return how probable each label is at each frame, in competition with the best that could be said instead.
+
+    With s the log-probability of the best path of a whole sentence that says label l at frame t, this is
+    ``exp(scale · s_tl) / Σ_k exp(scale · s_tk)``: the word posteriors of Wessel, Schlüter, Macherey & Ney 2001
+    ("Confidence measures for large vocabulary continuous speech recognition", eq. 4–5), whose words also count with
+    their best alignment and scaled log-probabilities. Sums over all alignments, scaled, would favour the models with
+    the most alignments.
 
     Parameters
     ----------
     network : WordNetwork
     log_likelihoods : array, shape (n_frames, n_columns)
-    acoustic_scale : float
-        Factor of the emission log-likelihoods; at 1 the posteriors are those of the model, which believes that all
-        frames are independent and is therefore far too certain.
+    scale : float
+        Factor of log-probabilities.
 
     Raises
     ------
     ParameterError
-        If `acoustic_scale` is not positive.
+        If `scale` is not positive and finite.
     """
-    if not 0.0 < acoustic_scale < np.inf:
-        raise ParameterError(f"acoustic_scale is {acoustic_scale} but must be positive and finite")
-    states = acoustic_scale * network.state_log_likelihoods(log_likelihoods)
+    if not 0.0 < scale < np.inf:
+        raise ParameterError(f"scale is {scale} but must be positive and finite")
+    states = network.state_log_likelihoods(log_likelihoods)
     labels = tuple(dict.fromkeys(network.labels))
     numbers = np.array([labels.index(label) for label in network.labels])[network.places]
-    if not len(states):
-        return LabelPosteriors(labels, np.zeros((0, len(labels))))
-    found = batch_posteriors(network.chain, states, np.array([0, len(states)]))
-    probs = np.zeros((len(states), len(labels)))
-    np.add.at(probs.T, numbers, found.state_posteriors.T)
-    return LabelPosteriors(labels, probs)
+    scores = np.empty((len(states), len(labels)))
+    chain = network.chain
+    with np.errstate(divide="ignore"):
+        incoming, outgoing = (
+            (arcs.firsts, arcs.others, np.log(arcs.probs)) for arcs in (chain.incoming, chain.outgoing)
+        )
+        best_by_label(np.log(chain.start), incoming, outgoing, np.log(chain.end), numbers, states, scores)
+    best = scores.max(axis=1, initial=-np.inf, keepdims=True)
+    probs = np.exp(scale * (scores - np.where(np.isfinite(best), best, 0.0)))
+    return LabelPosteriors(labels, probs / np.maximum(probs.sum(axis=1, keepdims=True), 1.0))
 
 
 def with_confidence(hypothesis: Hypothesis, posteriors: LabelPosteriors) -> Hypothesis:
-    """Return the hypothesis with the confidence of each segment: the mean posterior of its label over its frames.
-
-    Wessel, Schlüter, Macherey & Ney 2001, "Confidence measures for large vocabulary continuous speech recognition",
-    eq. 9–10: the posterior of a word at a time adds up all paths that say the word then, wherever it begins and ends.
-    """
+    """Return the hypothesis with the confidence of each segment: the mean posterior of its label over its frames."""
     numbers = {label: n for n, label in enumerate(posteriors.labels)}
 
     def confidence(part: Segment) -> float:

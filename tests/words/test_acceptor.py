@@ -92,7 +92,7 @@ def test_restriction_to_words_that_are_not_accepted_is_refused():
 def test_grammar_with_garbage_shares_the_probability():
     acceptor = one_of(["a"]).with_garbage(0.2)
     np.testing.assert_allclose(math.exp(acceptor.sentence_log_probability(["a"])), 0.8, rtol=ROUNDING)
-    np.testing.assert_allclose(math.exp(acceptor.sentence_log_probability([GARBAGE])), 0.1, rtol=ROUNDING)
+    np.testing.assert_allclose(math.exp(acceptor.sentence_log_probability([GARBAGE])), 0.2, rtol=ROUNDING)
 
 
 def test_trimmed_acceptor_has_only_places_on_the_way_to_an_end():

@@ -57,17 +57,17 @@ def plain_word(*means: float, stay: float = 0.5) -> HmmParams:
 
 @dataclass
 class Sentence:
-    """A string of words; the logs of its best path, of all its paths, and of those with each label at each frame."""
+    """A string of words; the logs of its best path, of all its paths, and of the best with each label at a frame."""
 
     words: tuple[str, ...]
     best: float
     total: float
-    label_totals: dict[str, np.ndarray]
+    label_bests: dict[str, np.ndarray]
 
     def with_prior(self, log_prior: float) -> "Sentence":
         """The same, less probable."""
-        totals = {label: values + log_prior for label, values in self.label_totals.items()}
-        return Sentence(self.words, self.best + log_prior, self.total + log_prior, totals)
+        bests = {label: values + log_prior for label, values in self.label_bests.items()}
+        return Sentence(self.words, self.best + log_prior, self.total + log_prior, bests)
 
 
 def all_sentences(acceptor, models, log_likelihoods, *, silence_prob=0.5, word_penalty=0.0) -> list[Sentence]:
@@ -89,7 +89,7 @@ def all_sentences(acceptor, models, log_likelihoods, *, silence_prob=0.5, word_p
                     words,
                     max(each.best for each in runs),
                     logsumexp([each.total for each in runs]),
-                    {label: logsumexp([each.label_totals[label] for each in runs], axis=0) for label in models},
+                    {label: np.max([each.label_bests[label] for each in runs], axis=0) for label in models},
                 )
             )
     return sorted((each for each in found if each.best > -math.inf), key=lambda each: -each.best)
@@ -121,21 +121,17 @@ def run(labels, models, log_likelihoods):
                 elif m == k + 1:
                     step[a, b] = np.log(model.end_probs[i] * models[labels[m]].start_probs[j])
     emit = np.array([[log_likelihoods[labels[k]][t, i] for k, i in states] for t in range(n_frames)])
-    score, alpha = start + emit[0], [start + emit[0]]
+    total, before, after = start + emit[0], [start + emit[0]], [end]
     for t in range(1, n_frames):
-        score = (score[:, None] + step).max(axis=0) + emit[t]
-        alpha.append(logsumexp(alpha[-1][:, None] + step, axis=0) + emit[t])
-    beta = [end]
+        total = logsumexp(total[:, None] + step, axis=0) + emit[t]
+        before.append((before[-1][:, None] + step).max(axis=0) + emit[t])
     for t in range(n_frames - 1, 0, -1):
-        beta.insert(0, logsumexp(step + (emit[t] + beta[0])[None, :], axis=1))
-    joint = np.array(alpha) + np.array(beta)
-    of_label = {
-        label: logsumexp(np.where([labels[k] == label for k, _ in states], joint, -np.inf), axis=1)
-        if label in labels
-        else np.full(n_frames, -np.inf)
-        for label in models
+        after.insert(0, (step + (emit[t] + after[0])[None, :]).max(axis=1))
+    through = np.array(before) + np.array(after)
+    label_bests = {
+        label: np.where([labels[k] == label for k, _ in states], through, -np.inf).max(axis=1) for label in models
     }
-    return Sentence(labels, float((score + end).max()), float(logsumexp(alpha[-1] + end)), of_label)
+    return Sentence(labels, float(through[-1].max()), float(logsumexp(total + end)), label_bests)
 
 
 def toy(seed, *, silence=True, n_frames=4):
