@@ -44,6 +44,7 @@ _KINDS = {
     "gmm_params": "gmmaudio.gmm.parameters:GmmParams",
     "hmm_params": "gmmaudio.hmm.parameters:HmmParams",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",
+    "word_recognizer": "gmmaudio.words.recognizer:WordRecognizer",
 }
 """Kind of model -> the class that reads it, imported only when such a file is opened."""
 

@@ -25,9 +25,13 @@ MAY_IMPORT = {
     "checkpoint": BASE | {"em", "persistence"},
     "features": BASE | {"audio", "persistence"},
     "gmm": BASE | {"checkpoint", "em", "persistence"},
+    "hmm": BASE | {"checkpoint", "em", "gmm", "persistence"},
+    "words": BASE | {"audio", "features", "gmm", "hmm", "persistence"},
     "distributed": BASE | {"em", "gmm", "persistence"},
     "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
-    "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
+    "cli": BASE
+    | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "words"}
+    | {"load", "save"},
 }
 
 

@@ -17,6 +17,7 @@ from gmmaudio.cli.demo import demo
 from gmmaudio.cli.features import features
 from gmmaudio.cli.info import info
 from gmmaudio.cli.speaker import speaker
+from gmmaudio.cli.words import words
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning
 
 
@@ -26,7 +27,7 @@ def commands() -> None:
     """Audio and time series with Gaussian mixtures: from samples to a decision."""
 
 
-for command in (speaker, features, info, demo):
+for command in (speaker, words, features, info, demo):
     commands.add_command(command)
 
 
