@@ -1,5 +1,6 @@
 """What a fitted `GMMHMM` says about sequences: likelihoods, states, samples, information criteria."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,7 +73,7 @@ class HmmScoring:
 
     def score(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
         """Return the log-likelihood of all sequences together; −inf if one of them is impossible."""
-        return float(self.score_sequences(X, lengths).sum())
+        return math.fsum(self.score_sequences(X, lengths))  # whatever their order
 
     def score_sequences(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> Float64Array:
         """Return the log-likelihood of each sequence, shape (n_sequences,)."""

@@ -63,12 +63,13 @@ def from_hmmlearn(peer: Any) -> GMMHMM:
         raise ParameterError("the model is not fitted: it has no means_; fit it first")
     means = np.asarray(peer.means_, dtype=np.float64)
     if isinstance(peer, peer_module.GaussianHMM):
-        # Its covars_ are full matrices even where they are diagonal.
-        variances = np.diagonal(peer.covars_, axis1=1, axis2=2)
-        weights, means, variances = np.ones((len(means), 1)), means[:, np.newaxis], variances[:, np.newaxis]
+        # Not covars_, which are full matrices even for diagonals, and of n_states · n_features states for spheres.
+        variances = np.reshape(peer._covars_, (len(means), 1, -1))
+        weights, means = np.ones((len(means), 1)), means[:, np.newaxis]
     else:
         weights, variances = peer.weights_, np.asarray(peer.covars_)
-        variances = variances if variances.ndim == 3 else np.repeat(variances[..., np.newaxis], means.shape[2], axis=2)
+        variances = variances if variances.ndim == 3 else variances[..., np.newaxis]
+    variances = np.broadcast_to(variances, means.shape)
     mixtures = [GmmParams(*arrays) for arrays in zip(weights, means, variances, strict=True)]
     return GMMHMM.from_params(HmmParams(peer.startprob_, peer.transmat_, MixtureEmissions(mixtures)))
 
