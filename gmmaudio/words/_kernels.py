@@ -9,6 +9,8 @@ A word string is a number in a table of pairs (string before, last word). In the
 same last word, so there a token keeps the string *before* it; in those of a pause, the string so far.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gmmaudio._typing import AnyArray, BoolArray, Float64Array, IntArray
@@ -16,17 +18,32 @@ from gmmaudio.hmm._kernels import _kernel
 
 NO_RECORD = -1
 NO_WORD = -1
+_ENTERING = -3  # minus the record before: below NO_RECORD for every record there is, and for NO_RECORD itself
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
+
+
+class Tokens(NamedTuple):
+    """The best tokens of every state, best first; each array has the shape (n_states, n_best)."""
+
+    scores: Float64Array
+    strings: IntArray
+    records: IntArray
+
+
+class Steps(NamedTuple):
+    """The transitions into each state: those into j are from ``firsts[j]`` to ``firsts[j + 1]``."""
+
+    firsts: IntArray
+    sources: IntArray
+    log_probs: Float64Array
+    is_entry: BoolArray
 
 
 @_kernel
 def pass_tokens(
     log_starts: Float64Array,
-    firsts: IntArray,
-    sources: IntArray,
-    log_probs: Float64Array,
-    is_entry: BoolArray,
+    steps: Steps,
     log_ends: Float64Array,
     words: IntArray,
     columns: IntArray,
@@ -35,88 +52,130 @@ def pass_tokens(
 ) -> tuple[Float64Array, IntArray, IntArray, IntArray, Float64Array]:
     """Return the best sentences and the record of every word entry that they can be traced through.
 
-    `firsts`, `sources`, `log_probs` and `is_entry` list the transitions into each state; `words` is the number of the
-    word of each state, `NO_WORD` for a pause.
-
+    `words` is the number of the word of each state, `NO_WORD` for a pause; `columns` its column in `log_likelihoods`.
     Returns log-probabilities (n_found,) and their last records (n_found,), best first; of each record the one before,
-    the (frame, state) entered, shape (2, n_records), and the log-probability up to there.
+    the (frame, state) entered, shape (n_records, 2), and the log-probability up to there.
     """
     n_states = len(words)
-    scores = np.full((n_states, n_best), -np.inf)
-    strings = np.zeros((n_states, n_best), np.int64)
-    records = np.full((n_states, n_best), NO_RECORD)
-    new_scores, new_strings, new_records = scores.copy(), strings.copy(), records.copy()
-    exits = np.zeros((n_states, n_best), np.int64)
-    leads_out = np.zeros(n_states, np.bool_)
-    for a in range(len(sources)):
-        leads_out[sources[a]] |= is_entry[a]
-    leads_out |= log_ends > -np.inf
-    table = np.full(1024, -1)
-    befores, lasts = np.full(512, -1), np.full(512, NO_WORD)
-    n_strings = 1  # the string without words is number 0
-    parents = np.empty(1024, np.int64)
-    entered = np.empty((2, 1024), np.int64)
-    totals = np.empty(1024)
-    n_records = 0
+    tokens, new_tokens = _no_tokens(n_states, n_best), _no_tokens(n_states, n_best)
+    exits = np.zeros((n_states, n_best), np.int64)  # the strings with the word of the state
+    leads_out = log_ends > -np.inf
+    for a in range(len(steps.sources)):
+        leads_out[steps.sources[a]] |= steps.is_entry[a]
     most_strings, most_records = n_best * leads_out.sum(), n_best * n_states
+    table = np.full(4 * most_strings + 4, -1)
+    befores, lasts = np.full(most_strings + 1, -1), np.full(most_strings + 1, NO_WORD)
+    n_strings = 1  # the string without words is number 0
+    parents, totals = np.empty(most_records, np.int64), np.empty(most_records)
+    entered = np.empty((most_records, 2), np.int64)
+    n_records = 0
     for t in range(len(log_likelihoods)):
+        new_tokens.scores[:] = -np.inf
+        if t == 0:
+            new_tokens.scores[:, 0] = log_starts
+            new_tokens.records[:, 0] = _ENTERING - NO_RECORD
+        else:
+            _move(steps, tokens, exits, new_tokens)
+        tokens, new_tokens = new_tokens, tokens
         if n_records + most_records > len(parents):
             size = 2 * (n_records + most_records)
-            parents, totals = _resized(parents, size), _resized(totals, size)
-            entered = np.concatenate((entered, np.empty((2, size - entered.shape[1]), np.int64)), axis=1)
+            parents, totals, entered = _resized(parents, size), _resized(totals, size), _resized(entered, size)
+        n_records = _record_entries(t, tokens, parents, entered, totals, n_records)
         for j in range(n_states):
-            for n in range(n_best):
-                new_scores[j, n] = -np.inf
-            if t == 0:
-                if log_starts[j] > -np.inf:
-                    new_scores[j, 0], new_strings[j, 0], new_records[j, 0] = log_starts[j], 0, -2 - NO_RECORD
-            else:
-                for a in range(firsts[j], firsts[j + 1]):
-                    i = sources[a]
-                    for n in range(n_best):
-                        score = scores[i, n] + log_probs[a]
-                        if score <= new_scores[j, n_best - 1]:
-                            break
-                        string = exits[i, n] if is_entry[a] else strings[i, n]
-                        # a negative number marks an entry that has no record yet
-                        record = -2 - records[i, n] if is_entry[a] else records[i, n]
-                        _insert(score, string, record, new_scores[j], new_strings[j], new_records[j])
-            best = log_likelihoods[t, columns[j]]
-            for n in range(n_best):
-                if new_scores[j, n] == -np.inf:
-                    break
-                if new_records[j, n] < NO_RECORD or t == 0:
-                    parents[n_records] = -2 - new_records[j, n]
-                    entered[0, n_records], entered[1, n_records] = t, j
-                    totals[n_records] = new_scores[j, n]
-                    new_records[j, n] = n_records
-                    n_records += 1
-                new_scores[j, n] += best
-        scores, new_scores = new_scores, scores
-        strings, new_strings = new_strings, strings
-        records, new_records = new_records, records
+            tokens.scores[j] += log_likelihoods[t, columns[j]]
         if n_strings + most_strings > len(befores):
             size = 2 * (n_strings + most_strings)
             befores, lasts = _resized(befores, size), _resized(lasts, size)
-        if 2 * (n_strings + most_strings) > len(table):
-            table = _rehashed(befores, lasts, n_strings, 4 * (n_strings + most_strings))
-        for i in range(n_states):
-            if leads_out[i]:
-                for n in range(n_best):
-                    exits[i, n] = strings[i, n]
-                    if words[i] != NO_WORD and scores[i, n] > -np.inf:
-                        exits[i, n] = _number(strings[i, n], words[i], table, befores, lasts, n_strings)
-                        n_strings = max(n_strings, exits[i, n] + 1)
-    found = np.full(n_best, -np.inf)
-    found_strings, found_records = np.zeros(n_best, np.int64), np.full(n_best, NO_RECORD)
+            table = _rehashed(befores, lasts, n_strings, 2 * size)
+        n_strings = _number_exits(tokens, leads_out, words, exits, table, befores, lasts, n_strings)
+    scores, records = _best_ends(tokens, exits, log_ends)
+    return scores, records, parents[:n_records], entered[:n_records], totals[:n_records]
+
+
+@_kernel
+def _no_tokens(n_states: int, n_best: int) -> Tokens:
+    """Return room for tokens."""
+    shape = (n_states, n_best)
+    return Tokens(np.full(shape, -np.inf), np.zeros(shape, np.int64), np.full(shape, NO_RECORD))
+
+
+@_kernel
+def _move(steps: Steps, tokens: Tokens, exits: IntArray, moved: Tokens) -> None:
+    """Write the best tokens that come into each state; the record of one that enters a word waits to be made."""
+    n_states, n_best = tokens.scores.shape
+    for j in range(n_states):
+        for a in range(steps.firsts[j], steps.firsts[j + 1]):
+            i = steps.sources[a]
+            for n in range(n_best):
+                score = tokens.scores[i, n] + steps.log_probs[a]
+                if score <= moved.scores[j, n_best - 1]:
+                    break
+                if steps.is_entry[a]:
+                    string, record = exits[i, n], _ENTERING - tokens.records[i, n]
+                else:
+                    string, record = tokens.strings[i, n], tokens.records[i, n]
+                _insert(score, string, record, moved.scores[j], moved.strings[j], moved.records[j])
+
+
+@_kernel
+def _record_entries(
+    t: int, tokens: Tokens, parents: IntArray, entered: IntArray, totals: Float64Array, n_records: int
+) -> int:
+    """Make a record for each token that has just entered a word or pause; return how many there are now."""
+    n_states, n_best = tokens.scores.shape
+    for j in range(n_states):
+        for n in range(n_best):
+            if tokens.scores[j, n] == -np.inf:
+                break
+            if tokens.records[j, n] < NO_RECORD:
+                parents[n_records] = _ENTERING - tokens.records[j, n]
+                entered[n_records, 0], entered[n_records, 1] = t, j
+                totals[n_records] = tokens.scores[j, n]
+                tokens.records[j, n] = n_records
+                n_records += 1
+    return n_records
+
+
+@_kernel
+def _number_exits(
+    tokens: Tokens,
+    leads_out: BoolArray,
+    words: IntArray,
+    exits: IntArray,
+    table: IntArray,
+    befores: IntArray,
+    lasts: IntArray,
+    n_strings: int,
+) -> int:
+    """Write the strings with which tokens would leave their states; return how many strings there are now."""
+    n_states, n_best = tokens.scores.shape
+    for i in range(n_states):
+        if not leads_out[i]:
+            continue
+        for n in range(n_best):
+            if tokens.scores[i, n] == -np.inf:
+                break
+            exits[i, n] = tokens.strings[i, n]
+            if words[i] != NO_WORD:
+                exits[i, n] = _number(tokens.strings[i, n], words[i], table, befores, lasts, n_strings)
+                n_strings = max(n_strings, exits[i, n] + 1)
+    return n_strings
+
+
+@_kernel
+def _best_ends(tokens: Tokens, exits: IntArray, log_ends: Float64Array) -> tuple[Float64Array, IntArray]:
+    """Return the log-probabilities and last records of the best sentences that end now."""
+    n_states, n_best = tokens.scores.shape
+    scores, strings = np.full(n_best, -np.inf), np.zeros(n_best, np.int64)
+    records = np.full(n_best, NO_RECORD)
     for i in range(n_states):
         for n in range(n_best):
-            score = scores[i, n] + log_ends[i]
-            if score <= found[n_best - 1]:
+            score = tokens.scores[i, n] + log_ends[i]
+            if score <= scores[n_best - 1]:
                 break
-            _insert(score, exits[i, n], records[i, n], found, found_strings, found_records)
-    n_found = (found > -np.inf).sum()
-    return found[:n_found], found_records[:n_found], parents[:n_records], entered[:, :n_records], totals[:n_records]
+            _insert(score, exits[i, n], tokens.records[i, n], scores, strings, records)
+    n_found = (scores > -np.inf).sum()
+    return scores[:n_found], records[:n_found]
 
 
 @_kernel
@@ -175,7 +234,7 @@ def _rehashed(befores: IntArray, lasts: IntArray, n_strings: int, size: int) -> 
 @_kernel
 def _resized(values: AnyArray, size: int) -> AnyArray:
     """Return a longer array that begins with these values."""
-    longer = np.empty(size, values.dtype)
+    longer = np.empty((size, *values.shape[1:]), values.dtype)
     longer[: len(values)] = values
     return longer
 

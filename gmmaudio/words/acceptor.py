@@ -192,8 +192,8 @@ def word_strings(words: Sequence[str], min_words: int, max_words: int) -> WordAc
 
 def sentence(words: Sequence[str]) -> WordAcceptor:
     """Return the grammar of exactly this string of words, for forced alignment."""
-    if not len(words):
-        raise ParameterError("words is empty; an alignment needs at least one word")
+    if isinstance(words, str) or not len(words):
+        raise ParameterError(f"words is {words!r}; give a list of at least one word")
     steps = sp.csr_array(np.eye(len(words), k=1))
     ends = np.eye(len(words))
     return WordAcceptor(tuple(words), ends[0], steps, ends[-1])

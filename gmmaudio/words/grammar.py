@@ -18,37 +18,18 @@ Format. A grammar is a list of rules, or a single expression::
 Left out of JSGF, and refused: imports, tags ``{ }``, ``<VOID>``, recursion.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from gmmaudio.errors import ParameterError
 from gmmaudio.words.acceptor import GARBAGE, WordAcceptor
 from gmmaudio.words.expressions import Alternatives, Expression, Repeated, Sequence, Word, to_acceptor
+from gmmaudio.words.tokens import Token, quoted, tokens_of
 
 MAX_DEPTH = 50
 """Brackets within brackets and rules within rules, at most."""
 
-_TOKEN = re.compile(
-    r"""(?P<skip>\s+|//[^\n]*|/\*.*?\*/)
-    |(?P<header>\#JSGF[^;\n]*;)
-    |(?P<weight>/\s*[^/\s]+\s*/)
-    |(?P<rule><[^<>\s]*>)
-    |(?P<quoted>"(?:[^"\\\n]|\\.)*")
-    |(?P<sign>[;=|*+()\[\]])
-    |(?P<word>[^\s;=|*+<>()\[\]{}/"\\]+)""",
-    re.VERBOSE | re.DOTALL,
-)
 _CLOSING = {"(": ")", "[": "]"}
-
-
-@dataclass(frozen=True)
-class _Token:
-    """A piece of the text and where it stands."""
-
-    kind: str
-    text: str
-    place: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +37,7 @@ class _Rule:
     """A rule before its references are resolved: the tokens of its right side."""
 
     is_public: bool
-    tokens: tuple[_Token, ...]
+    tokens: tuple[Token, ...]
 
 
 def parse_grammar(text: str, *, vocabulary: Collection[str] | None = None) -> WordAcceptor:
@@ -87,7 +68,7 @@ def parse_grammar(text: str, *, vocabulary: Collection[str] | None = None) -> Wo
     >>> acceptor.accepts("turn on please".split()), acceptor.accepts(["please"])
     (True, False)
     """
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     if not tokens:
         raise ParameterError("the grammar is empty; write for example 'yes | no'")
     grammar = _Grammar(_rules(tokens))
@@ -119,7 +100,7 @@ class _Parser:
     Parameters
     ----------
     grammar : _Grammar
-    tokens : tuple of _Token
+    tokens : tuple of Token
         Right side of the rule.
     callers : tuple of str
         The rules that lead here, this one last.
@@ -127,7 +108,7 @@ class _Parser:
         Brackets and rules around this one.
     """
 
-    def __init__(self, grammar: _Grammar, tokens: tuple[_Token, ...], callers: tuple[str, ...], depth: int) -> None:
+    def __init__(self, grammar: _Grammar, tokens: tuple[Token, ...], callers: tuple[str, ...], depth: int) -> None:
         self._grammar = grammar
         self._tokens = tokens
         self._callers = callers
@@ -177,7 +158,7 @@ class _Parser:
             parts.append(self._repeated())
         if not parts:
             raise ParameterError(
-                f"a word is missing before {_quoted(token)} at {token.place}; "
+                f"a word is missing before {quoted(token)} at {token.place}; "
                 "what may be left out is written in square brackets"
             )
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
@@ -199,9 +180,9 @@ class _Parser:
             return self._reference(token)
         if token.kind == "sign" and token.text in _CLOSING:
             return self._bracketed(token)
-        raise ParameterError(f"the grammar has {_quoted(token)} at {token.place}, where a word or '(' or '[' is needed")
+        raise ParameterError(f"the grammar has {quoted(token)} at {token.place}, where a word or '(' or '[' is needed")
 
-    def _bracketed(self, opening: _Token) -> Expression:
+    def _bracketed(self, opening: Token) -> Expression:
         """Read up to the closing bracket."""
         self._enter(opening)
         inside = self._alternatives()
@@ -209,12 +190,12 @@ class _Parser:
         if closing.text != _CLOSING[opening.text]:
             raise ParameterError(
                 f"the {opening.text!r} at {opening.place} needs a {_CLOSING[opening.text]!r}, "
-                f"but there is {_quoted(closing)} at {closing.place}"
+                f"but there is {quoted(closing)} at {closing.place}"
             )
         self._depth -= 1
         return inside if opening.text == "(" else Alternatives((inside, Sequence(())), (0.5, 0.5))
 
-    def _reference(self, token: _Token) -> Expression:
+    def _reference(self, token: Token) -> Expression:
         """Return the expression of a rule that is used here."""
         if token.text == "<GARBAGE>":
             return Word(GARBAGE)
@@ -234,46 +215,28 @@ class _Parser:
         self._depth -= 1
         return expression
 
-    def _enter(self, token: _Token) -> None:
+    def _enter(self, token: Token) -> None:
         """Go one level down, unless that is too deep."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ParameterError(f"the grammar is nested more than {MAX_DEPTH} levels deep at {token.place}")
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         """Return the next token."""
         return self._tokens[self._next]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         """Return the next token and go on."""
         token = self._tokens[self._next]
         self._next += token.kind != "end"
         return token
 
 
-def _tokens(text: str) -> list[_Token]:
-    """Cut the text into words and signs."""
-    tokens, start = [], 0
-    while start < len(text):
-        line = text.count("\n", 0, start) + 1
-        place = f"line {line}, column {start - text.rfind(chr(10), 0, start)}"
-        match = _TOKEN.match(text, start)
-        if match is None:
-            raise ParameterError(f"the grammar has {text[start]!r} at {place}, which cannot be read there")
-        start = match.end()
-        kind = str(match.lastgroup)
-        if kind == "quoted":
-            tokens.append(_Token("word", re.sub(r"\\(.)", r"\1", match.group()[1:-1]), place))
-        elif kind not in ("skip", "header"):
-            tokens.append(_Token(kind, match.group(), place))
-    return tokens
-
-
-def _rules(tokens: list[_Token]) -> dict[str, _Rule]:
+def _rules(tokens: list[Token]) -> dict[str, _Rule]:
     """Return the rules by name in the order of the text; a single expression becomes one rule."""
     has_name = len(tokens) >= 3 and tokens[0].text == "grammar" and tokens[2].text == ";"
     if not has_name and not any(token.kind == "sign" and token.text == "=" for token in tokens):
-        end = _Token("end", "", "the end")
+        end = Token("end", "", "the end")
         body = tokens[:-1] if tokens[-1].text == ";" else tokens
         return {"<sentence>": _Rule(True, (*body, end))}
     rules: dict[str, _Rule] = {}
@@ -293,12 +256,12 @@ def _rules(tokens: list[_Token]) -> dict[str, _Rule]:
     return rules
 
 
-def _statements(tokens: list[_Token]) -> list[list[_Token]]:
+def _statements(tokens: list[Token]) -> list[list[Token]]:
     """Split the tokens after each semicolon, which becomes the end token of its statement."""
-    statements: list[list[_Token]] = [[]]
+    statements: list[list[Token]] = [[]]
     for token in tokens:
         if token.kind == "sign" and token.text == ";":
-            statements[-1].append(_Token("end", ";", token.place))
+            statements[-1].append(Token("end", ";", token.place))
             statements.append([])
         else:
             statements[-1].append(token)
@@ -315,8 +278,3 @@ def _check_vocabulary(words: Mapping[str, str], vocabulary: set[str]) -> None:
         raise ParameterError(
             f"the grammar uses words without a model: {', '.join(unknown)}; known are {', '.join(sorted(vocabulary))}"
         )
-
-
-def _quoted(token: _Token) -> str:
-    """Return what a message calls a token."""
-    return "the end" if token.kind == "end" else repr(token.text)

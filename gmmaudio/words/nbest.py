@@ -4,7 +4,7 @@ import numpy as np
 
 from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.words._kernels import NO_RECORD, NO_WORD, pass_tokens
+from gmmaudio.words._kernels import NO_RECORD, NO_WORD, Steps, pass_tokens
 from gmmaudio.words.acceptor import SILENCE
 from gmmaudio.words.hypotheses import Hypothesis, Segment
 from gmmaudio.words.network import WordNetwork
@@ -43,13 +43,11 @@ def decode_n_best(network: WordNetwork, log_likelihoods: Float64Array, n_best: i
     vocabulary = {label: n for n, label in enumerate(network.acceptor.vocabulary)} | {SILENCE: NO_WORD}
     words = np.array([vocabulary[label] for label in network.labels])[network.places]
     targets = np.repeat(np.arange(network.n_states), np.diff(incoming.firsts))
+    is_entry = np.asarray(network.is_entry[incoming.others, targets], dtype=np.bool_)
     with np.errstate(divide="ignore"):
         found, last_records, parents, entered, totals = pass_tokens(
             np.log(network.start_probs),
-            incoming.firsts,
-            incoming.others.astype(np.int64),
-            np.log(incoming.probs),
-            np.asarray(network.is_entry[incoming.others, targets], dtype=np.bool_),
+            Steps(incoming.firsts, incoming.others, np.log(incoming.probs), is_entry),
             np.log(network.end_probs),
             words,
             network.columns,
@@ -76,7 +74,7 @@ def _traced(
     segments = []
     end_frame, end_total = n_frames, log_probability
     while record != NO_RECORD:
-        start_frame, state = entered[:, record]
+        start_frame, state = entered[record]
         is_first = parents[record] == NO_RECORD
         start_total = 0.0 if is_first else float(totals[record])
         label = network.labels[network.places[state]]
