@@ -27,7 +27,7 @@ from gmmaudio.hmm.alignment import baum_welch
 from gmmaudio.hmm.emissions import MixtureEmissions
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sequences import SequenceSource
-from gmmaudio.hmm.training import EmSteps
+from gmmaudio.hmm.training import EmSteps, LocalData
 
 OURS, RAGGED, FLOOR = "gmmaudio", "gmmaudio ragged", "GEMM and exp alone"
 HMMLEARN, DYNAMAX, POMEGRANATE = "hmmlearn", "dynamax", "pomegranate"
@@ -79,14 +79,14 @@ def start_model(frames: np.ndarray, n_states: int, n_components: int, lengths: n
     ]
     matrix = np.full((n_states, n_states), 0.1 / n_states) + 0.9 * np.eye(n_states)
     params = HmmParams(np.full(n_states, 1.0 / n_states), matrix, MixtureEmissions(mixtures))
-    steps = EmSteps(SequenceSource(frames, lengths), baum_welch, np.full(frames.shape[1], VARIANCE_FLOOR))
+    steps = EmSteps(LocalData(SequenceSource(frames, lengths)), baum_welch, np.full(frames.shape[1], VARIANCE_FLOOR))
     for _ in range(WARM_UP_ITERATIONS):
         params = steps.estimate(steps.accumulate(params))
     return params
 
 
 def our_iteration(params: HmmParams, frames: np.ndarray, lengths: np.ndarray) -> Step:
-    steps = EmSteps(SequenceSource(frames, lengths), baum_welch, np.full(frames.shape[1], VARIANCE_FLOOR))
+    steps = EmSteps(LocalData(SequenceSource(frames, lengths)), baum_welch, np.full(frames.shape[1], VARIANCE_FLOOR))
     return lambda: steps.estimate(steps.accumulate(params))
 
 

@@ -11,7 +11,6 @@ from gmmaudio.gmm.survey import array_digest
 from gmmaudio.hmm.emissions import Emissions, MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.initialization import Initialization
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.hmm.sequences import SequenceSource
 from gmmaudio.hmm.topology import Topology, as_topology
 from gmmaudio.persistence import StoredModel
 
@@ -170,7 +169,7 @@ def of_params(params: HmmParams) -> dict[str, Any]:
     return {"n_components": numbers[0] if len(set(numbers)) == 1 else numbers, "topology": allowed_by(params)}
 
 
-def check_lengths(chain: Chain, source: SequenceSource) -> None:
+def check_lengths(chain: Chain, lengths: IntArray) -> None:
     """Raise if a sequence is shorter than the shortest way from a start to an end."""
     if chain.end_probs is None:
         return
@@ -178,10 +177,10 @@ def check_lengths(chain: Chain, source: SequenceSource) -> None:
     reached: BoolArray = chain.start_probs > 0
     while not chain.end_probs[reached].any():
         reached, needed = np.asarray(chain.transition_matrix[reached].any(axis=0)), needed + 1
-    shortest = int(source.lengths.argmin())
-    if source.lengths[shortest] < needed:
+    shortest = int(lengths.argmin())
+    if lengths[shortest] < needed:
         raise ParameterError(
-            f"sequence {shortest} has {source.lengths[shortest]} frames but the shortest way to an end of the topology "
+            f"sequence {shortest} has {lengths[shortest]} frames but the shortest way to an end of the topology "
             f"takes {needed}; leave it out, or use fewer states"
         )
 

@@ -4,13 +4,16 @@ Conventions. An *aligner* takes a model, the log-likelihoods of the frames of a 
 returns an `Alignment`. The E-step is the same for all of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio.gmm.survey import array_digest
 from gmmaudio.hmm._lanes import lane_posteriors
+from gmmaudio.hmm.chain import Chain
 from gmmaudio.hmm.inference import batch_viterbi
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sequences import Batch
@@ -43,8 +46,16 @@ Aligner = Callable[[HmmParams, Float64Array, Batch], Alignment]
 def baum_welch(params: HmmParams, log_likelihoods: Float64Array, batch: Batch) -> Alignment:
     """Align by the posteriors of all paths (Rabiner 1989, eq. 27 and 37)."""
     found = lane_posteriors(params.chain, log_likelihoods, batch.offsets)
-    counts = params.chain.arc_matrix(found.arc_counts).toarray()
+    counts = arc_table(params.chain, found.arc_counts)
     return Alignment(found.log_likelihoods, found.state_posteriors, found.start, counts, found.end)
+
+
+def arc_table(chain: Chain, values: Float64Array) -> Float64Array:
+    """Return values of the outgoing arcs as a matrix, row = from."""
+    table = np.zeros((chain.n_states, chain.n_states))
+    sources = np.repeat(np.arange(chain.n_states), np.diff(chain.outgoing.firsts))
+    table[sources, chain.outgoing.others] = values
+    return table
 
 
 def best_path(params: HmmParams, log_likelihoods: Float64Array, batch: Batch) -> Alignment:
@@ -53,22 +64,25 @@ def best_path(params: HmmParams, log_likelihoods: Float64Array, batch: Batch) ->
     return _along_path(paths, log_probabilities, batch, params.n_states)
 
 
-def along(cut_points: Sequence[Float64Array]) -> Aligner:
-    """Return an aligner that cuts each sequence at given fractions of its length, in the order of the states.
+def along_states(seed: int | None = None) -> Aligner:
+    """Return an aligner that cuts each sequence into one part for each state, in their order.
 
     Parameters
     ----------
-    cut_points : sequence of array, shape (n_states − 1,)
-        Ascending fractions, by the number of the sequence.
+    seed : int, optional
+        Equal parts if not given; else the cuts are random, and those of a sequence depend on the seed and its values.
     """
 
     def align(params: HmmParams, log_likelihoods: Float64Array, batch: Batch) -> Alignment:
-        lengths = np.diff(batch.offsets)
-        parts = [
-            np.searchsorted(cut_points[number], (np.arange(length) + 0.5) / length)
-            for number, length in zip(batch.numbers, lengths, strict=True)
-        ]
-        found = _along_path(np.concatenate(parts), np.zeros(len(lengths)), batch, params.n_states)
+        equal = np.arange(1, params.n_states) / params.n_states
+        parts = []
+        for first, stop in pairwise(batch.offsets):
+            cuts = equal
+            if seed is not None:
+                digest = int(array_digest(np.asarray(batch.frames[first:stop])), 16)
+                cuts = np.sort(np.random.default_rng([seed, digest]).random(len(equal)))
+            parts.append(np.searchsorted(cuts, (np.arange(stop - first) + 0.5) / (stop - first)))
+        found = _along_path(np.concatenate(parts), np.zeros(len(parts)), batch, params.n_states)
         # A sequence of fewer frames than states makes jumps that the topology forbids; they must not become possible.
         ends = found.ends if params.end_probs is None else found.ends * (params.end_probs > 0)
         return found._replace(

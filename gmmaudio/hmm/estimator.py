@@ -25,7 +25,7 @@ from gmmaudio.hmm.initialization import Initialization, Plan, initial_hmm
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sequences import Sequences, SequenceSource
 from gmmaudio.hmm.topology import Topology
-from gmmaudio.hmm.training import EmSteps, feature_moments
+from gmmaudio.hmm.training import EmSteps, LocalData, TrainingData
 from gmmaudio.persistence import StoredModel
 
 
@@ -217,39 +217,12 @@ class GMMHMM(HmmScoring, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.n_features_in_ = source.n_features
         random_state = check_random_state(self.random_state)
         identity = _options.identity(self, random_state)
-        chain = _options.chain(self)
-        _options.check_lengths(chain, source)
-        mean, variance = feature_moments(source)
-        floor = absolute_variance_floor(mean, variance, fraction=self.variance_floor)
-        steps = self._steps(source, floor)
         with contextlib.ExitStack() as stack:
             kept = None
             if checkpoint is not None:
                 identity |= {"n_sequences": source.n_sequences, "n_features": source.n_features, "data": source.digest}
                 kept = stack.enter_context(CheckpointFile(checkpoint, identity))
-            resume = None if kept is None else kept.state
-            start = self._start(source, chain, steps, mean, variance, random_state) if resume is None else resume.params
-            result = run_em(
-                start,
-                steps.accumulate,
-                steps.estimate,
-                max_iter=self.max_iter,
-                tol=self.tol,
-                may_fall=steps.may_fall,
-                callback=callback,
-                resume=resume,
-                on_update=None if kept is None else kept.keep,
-            )
-        if not result.converged and self.tol > 0:
-            warnings.warn(
-                f"EM stopped at max_iter={self.max_iter} before the change per iteration fell below tol={self.tol}; "
-                "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self.variance_floor_ = floor
-        self._publish(_options.allowed_by_chain(chain), result)
-        return self
+            return self._train(LocalData(source), random_state, callback, kept)
 
     def to_stored(self) -> StoredModel:
         """Return the fitted model as it is written to a file; `prior` and the `*_init` parameters are left behind."""
@@ -264,27 +237,50 @@ class GMMHMM(HmmScoring, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         hmm._publish(topology, result)
         return hmm
 
-    def _steps(self, source: SequenceSource, floor: Float64Array) -> EmSteps:
-        """Return E-step and M-step with the options of the estimator."""
-        return EmSteps(
-            source,
-            ALIGNERS[self.training],
-            floor,
-            self.precision,
-            self.min_occupancy,
-            None if self.prior is None else Prior(self.prior, self.relevance_factor),
-            Updates(
-                self.update_start,
-                self.update_transitions,
-                self.update_weights,
-                self.update_means,
-                self.update_covariances,
-            ),
+    def _train(
+        self,
+        data: TrainingData,
+        random_state: np.random.RandomState,
+        callback: Callable[[int, HmmParams, float], None] | None,
+        kept: CheckpointFile | None = None,
+    ) -> Self:
+        """Train on sequences, wherever they are."""
+        chain = _options.chain(self)
+        _options.check_lengths(chain, data.lengths)
+        mean, variance = data.moments()
+        floor = absolute_variance_floor(mean, variance, fraction=self.variance_floor)
+        steps = EmSteps(data, ALIGNERS[self.training], floor, self.precision, self.min_occupancy, *self._goals())
+        resume = None if kept is None else kept.state
+        result = run_em(
+            self._start(chain, steps, mean, variance, random_state) if resume is None else resume.params,
+            steps.accumulate,
+            steps.estimate,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            may_fall=steps.may_fall,
+            callback=callback,
+            resume=resume,
+            on_update=None if kept is None else kept.keep,
         )
+        if not result.converged and self.tol > 0:
+            warnings.warn(
+                f"EM stopped at max_iter={self.max_iter} before the change per iteration fell below tol={self.tol}; "
+                "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.variance_floor_ = floor
+        self._publish(_options.allowed_by_chain(chain), result)
+        return self
+
+    def _goals(self) -> tuple[Prior | None, Updates]:
+        """Return the prior, and what is to be updated."""
+        prior = None if self.prior is None else Prior(self.prior, self.relevance_factor)
+        names = ("start", "transitions", "weights", "means", "covariances")
+        return prior, Updates(*(getattr(self, f"update_{name}") for name in names))
 
     def _start(
         self,
-        source: SequenceSource,
         chain: _options.Chain,
         steps: EmSteps,
         mean: Float64Array,
@@ -292,23 +288,15 @@ class GMMHMM(HmmScoring, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         random_state: np.random.RandomState,
     ) -> HmmParams:
         """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
-        given = self.weights_init, self.means_init, self.covariances_init
         start: HmmParams | None = None
-        if any(values is None for values in given):
-            if self.prior is not None:
-                start = self.prior
-            else:
-                plan = Plan(
-                    *chain,
-                    _options.numbers_of_components(self),
-                    self.tied,
-                    self.init or _options.default_init(chain),
-                    mean,
-                    variance,
-                    steps,
-                )
+        if any(values is None for values in (self.weights_init, self.means_init, self.covariances_init)):
+            start = self.prior
+            if start is None:
+                numbers = _options.numbers_of_components(self)
+                init = self.init or _options.default_init(chain)
+                plan = Plan(*chain, numbers, self.tied, init, mean, variance, steps)
                 start = initial_hmm(plan, n_init=self.n_init, random_state=random_state)
-        return _options.completed_start(self, chain, start, source.n_features)
+        return _options.completed_start(self, chain, start, steps.data.n_features)
 
     def _publish(self, topology: Topology, result: EmResult[HmmParams]) -> None:
         """Set the attributes of a fitted estimator."""

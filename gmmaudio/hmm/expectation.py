@@ -22,7 +22,7 @@ from gmmaudio.hmm._designs import CompleteDesign, Design, MissingDesign, add_mom
 from gmmaudio.hmm._long import long_log_likelihood, long_posteriors
 from gmmaudio.hmm._shares import Shares, TiedShares, shares_of
 from gmmaudio.hmm._workspace import Workspace
-from gmmaudio.hmm.alignment import Aligner, Alignment, baum_welch
+from gmmaudio.hmm.alignment import Aligner, Alignment, arc_table, baum_welch
 from gmmaudio.hmm.emissions import TiedEmissions
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sequences import LONG_FRAMES, Batch, SequenceSource
@@ -119,7 +119,7 @@ class Evaluator:
             counts += block.arc_counts
             start = block.state_posteriors[0]  # the first block comes last
             end = block.state_posteriors[-1] if block.number == len(blocks.rows) - 1 else end
-        return Alignment(np.array([total]), np.empty((0, 0)), start, chain.arc_matrix(counts).toarray(), end)
+        return Alignment(np.array([total]), np.empty((0, 0)), start, arc_table(chain, counts), end)
 
 
 class _Evaluated(NamedTuple):

@@ -14,13 +14,12 @@ import numpy as np
 from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.em import run_em
 from gmmaudio.gmm.estimation import split_heaviest
-from gmmaudio.gmm.initialization import Subsample, initial_params, subsample_limit
+from gmmaudio.gmm.initialization import initial_params, subsample_limit
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.hmm.alignment import Aligner, along, best_path, by_another_model
+from gmmaudio.hmm.alignment import Aligner, along_states, best_path, by_another_model
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.estimation import ALL
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.hmm.sequences import SequenceSource
 from gmmaudio.hmm.training import EmSteps
 
 Initialization = Literal["alignment", "clusters"]
@@ -91,8 +90,8 @@ def _single_gaussians(plan: Plan, random_state: np.random.RandomState, *, at_ran
     if plan.init == "alignment":
         flat = GmmParams([1.0], plan.mean[np.newaxis], np.maximum(plan.variance, plan.steps.variance_floor)[np.newaxis])
         model = plan.model(MixtureEmissions([flat] * n_states))
-        cuts = _cut_points(plan.steps.source, n_states, random_state if at_random else None)
-        model = _passes(plan, model, 1, align=along(cuts))
+        seed = int(random_state.randint(2**31)) if at_random else None
+        model = _passes(plan, model, 1, align=along_states(seed))
     else:
         clusters = _clusters(plan, n_states, random_state)
         gaussians = [
@@ -146,30 +145,12 @@ def _codebook(plan: Plan, single: HmmParams, random_state: np.random.RandomState
 
 def _clusters(plan: Plan, n_clusters: int, random_state: np.random.RandomState) -> GmmParams:
     """Return a mixture of all frames by k-means; a missing feature takes the mean of its feature."""
-    sample = Subsample(subsample_limit(n_clusters), random_state)
-    for batch in plan.steps.source.blocks():
-        frames = batch.frames if batch.observed is None else np.where(batch.observed, batch.frames, plan.mean)
-        sample.push(frames, np.ones(len(frames)) if batch.weights is None else batch.weights)
-    frames, weights = sample.result()
+    frames, weights = plan.steps.data.sample(subsample_limit(n_clusters), random_state)
     return initial_params(
-        frames,
+        np.where(np.isnan(frames), plan.mean, frames),
         n_clusters,
         init="kmeans++",
         variance_floor=plan.steps.variance_floor,
         frame_weights=weights,
         random_state=random_state,
     )
-
-
-def _cut_points(
-    source: SequenceSource, n_states: int, random_state: np.random.RandomState | None
-) -> list[Float64Array]:
-    """Return where each sequence is cut, as fractions of its length: in equal parts, or at random."""
-    equal = np.arange(1, n_states) / n_states
-    if random_state is None:
-        return [equal] * source.n_sequences
-    # Drawn in the order of training, so that the order in which the sequences were given makes no difference.
-    cuts = [equal] * source.n_sequences
-    for number in source.order:
-        cuts[number] = np.sort(random_state.uniform(size=n_states - 1))
-    return cuts

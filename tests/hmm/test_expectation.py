@@ -7,7 +7,7 @@ from hmm.models import random_hmm, random_mixture, random_sequences
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.gmm import GmmParams, accumulate_stats
 from gmmaudio.hmm import HmmParams, HmmStats, MixtureEmissions, expectation, forward_backward, sequences
-from gmmaudio.hmm.alignment import along, baum_welch, best_path
+from gmmaudio.hmm.alignment import along_states, baum_welch, best_path
 from gmmaudio.hmm.expectation import accumulate_hmm_stats
 from gmmaudio.hmm.sequences import SequenceSource
 
@@ -212,14 +212,14 @@ def test_the_best_path_is_counted_as_if_it_were_known():
 
 def test_cutting_in_equal_parts_gives_each_state_its_share():
     params = random_hmm(np.random.default_rng(0), left_right=True)
-    stats = stats_of(params, [np.zeros((9, 2)), np.zeros((6, 2))], align=along([np.array([1, 2]) / 3] * 2))
+    stats = stats_of(params, [np.zeros((9, 2)), np.zeros((6, 2))], align=along_states())
     np.testing.assert_allclose(stats.emissions.zeroth.reshape(3, 2).sum(axis=1), [5.0, 5.0, 5.0], rtol=RTOL)
     np.testing.assert_array_equal(stats.transitions, [[3, 2, 0], [0, 3, 2], [0, 0, 3]])
 
 
 def test_cutting_sequences_shorter_than_the_states_makes_nothing_possible_that_was_not():
     params = random_hmm(np.random.default_rng(0), (1,) * 5, left_right=True)
-    stats = stats_of(params, [np.zeros((2, 2))], align=along([np.arange(1, 5) / 5]))
+    stats = stats_of(params, [np.zeros((2, 2))], align=along_states())
     assert not stats.transitions[params.transition_matrix == 0].any()
     assert not stats.start[params.start_probs == 0].any()
 

@@ -37,7 +37,7 @@ def test_an_ergodic_start_finds_the_levels_wherever_they_are():
 
 def test_one_pass_of_equal_parts_is_the_flat_start(monkeypatch):
     monkeypatch.setattr(start, "SEGMENTAL_PASSES", 1)
-    monkeypatch.setattr(start, "best_path", start.along([np.array([0.5])]))
+    monkeypatch.setattr(start, "best_path", start.along_states())
     frames = np.arange(8.0)[:, np.newaxis]
     params = where_em_starts([frames], 2, topology="left-right", precision="double")
     np.testing.assert_allclose(params.emissions.pool.means.ravel(), [1.5, 5.5])
@@ -56,7 +56,7 @@ def test_splitting_raises_the_likelihood_of_a_bimodal_state():
     rng = np.random.default_rng(0)
     data = [rng.normal(rng.choice([-5.0, 5.0], 60), 1.0)[:, np.newaxis] for _ in range(5)]
     params = where_em_starts(data, 1, 2)
-    np.testing.assert_allclose(np.sort(params.emissions.pool.means.ravel()), [-5, 5], atol=0.5)  # a few passes, not the end
+    np.testing.assert_allclose(np.sort(params.emissions.pool.means.ravel()), [-5, 5], atol=0.5)  # not the end yet
 
 
 def test_a_codebook_starts_with_weights_that_tell_the_states_apart():

@@ -59,9 +59,7 @@ def test_any_order_gives_the_same_batches(data):
         np.testing.assert_array_equal(np.array(order)[joined(shuffled)[1]], joined(SequenceSource(data))[1])
 
 
-@pytest.mark.parametrize(
-    "make", [lambda data: lambda: iter(data), lambda data: {i: x for i, x in enumerate(data)}.values()]
-)
+@pytest.mark.parametrize("make", [lambda data: lambda: iter(data), lambda data: dict(enumerate(data)).values()])
 def test_iterables_are_taken_as_they_come(data, make):
     frames, numbers = joined(SequenceSource(make(data)))
     np.testing.assert_array_equal(frames, np.concatenate(data))

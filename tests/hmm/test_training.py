@@ -9,7 +9,7 @@ from gmmaudio.hmm import Prior
 from gmmaudio.hmm.alignment import baum_welch, best_path
 from gmmaudio.hmm.estimation import Updates, log_prior
 from gmmaudio.hmm.sequences import SequenceSource
-from gmmaudio.hmm.training import EmSteps, feature_moments
+from gmmaudio.hmm.training import EmSteps, LocalData, feature_moments
 
 N_PROBLEMS, N_ITERATIONS = 200, 8
 FALL = 1e-10  # of the objective per frame: rounding of float64
@@ -31,7 +31,7 @@ def random_problem(seed):
     data = random_sequences(rng, lengths, n_features, missing=rng.choice([0.0, 0.2]))
     weights = rng.uniform(0.2, 1.5, sum(lengths)) if rng.random() < 0.3 else None
     steps = EmSteps(
-        SequenceSource(data, sample_weight=weights),
+        LocalData(SequenceSource(data, sample_weight=weights)),
         best_path if rng.random() < 0.25 else baum_welch,
         np.full(n_features, FLOOR),
         "double",
@@ -57,7 +57,7 @@ def test_the_objective_never_falls(seed):
 def test_moments_of_features_are_those_of_what_is_observed():
     rng = np.random.default_rng(0)
     data = random_sequences(rng, [700, 900, 1, 3], 3, missing=0.3)
-    mean, variance = feature_moments(SequenceSource(data))
+    mean, variance = feature_moments(SequenceSource(data)).mean_and_variance()
     frames = np.concatenate(data)
     np.testing.assert_allclose(mean, np.nanmean(frames, axis=0), rtol=1e-12)
     np.testing.assert_allclose(variance, np.nanvar(frames, axis=0), rtol=1e-12)
@@ -65,12 +65,12 @@ def test_moments_of_features_are_those_of_what_is_observed():
 
 def test_moments_of_features_keep_their_digits_at_an_offset_of_a_million():
     frames = np.random.default_rng(0).normal(0, 1, (5000, 2))
-    _, variance = feature_moments(SequenceSource(frames + 1e6, [100] * 50))
+    _, variance = feature_moments(SequenceSource(frames + 1e6, [100] * 50)).mean_and_variance()
     np.testing.assert_allclose(variance, frames.var(axis=0), rtol=1e-8)  # x + 1e6 has ten digits left
 
 
 def test_moments_of_a_constant_feature_are_exactly_zero():
-    _, variance = feature_moments(SequenceSource(np.full((5000, 1), 1e6 + 0.1), [50] * 100))
+    _, variance = feature_moments(SequenceSource(np.full((5000, 1), 1e6 + 0.1), [50] * 100)).mean_and_variance()
     np.testing.assert_array_equal(variance, 0.0)
 
 
@@ -83,4 +83,4 @@ def test_integer_weights_are_repetitions_in_the_moments():
 
 def test_a_feature_that_is_missing_everywhere_is_named():
     with pytest.raises(ParameterError, match="feature 1 is missing"):
-        feature_moments(SequenceSource(np.column_stack([np.ones(5), np.full(5, np.nan)])))
+        feature_moments(SequenceSource(np.column_stack([np.ones(5), np.full(5, np.nan)]))).mean_and_variance()
