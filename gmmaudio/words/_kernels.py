@@ -13,18 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmmaudio._typing import AnyArray, BoolArray, Float64Array, IntArray
+from gmmaudio._typing import BoolArray, Float64Array, IntArray
 from gmmaudio.hmm._kernels import _kernel
 
 NO_RECORD = -1
 NO_WORD = -1
-_ENTERING = -3  # minus the record before: below NO_RECORD for every record there is, and for NO_RECORD itself
+ENTERING = -3  # minus the record before: below NO_RECORD for every record there is, and for NO_RECORD itself
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
 
 class Tokens(NamedTuple):
-    """The best tokens of every state, best first; each array has the shape (n_states, n_best)."""
+    """The best tokens of every state, best first; each array has the shape (n_states, n_best).
+
+    The record of a token that has entered a word but has no record yet is ``ENTERING`` minus the one before.
+    """
 
     scores: Float64Array
     strings: IntArray
@@ -40,70 +43,30 @@ class Steps(NamedTuple):
     is_entry: BoolArray
 
 
-@_kernel
-def pass_tokens(
-    log_starts: Float64Array,
-    steps: Steps,
-    log_ends: Float64Array,
-    words: IntArray,
-    columns: IntArray,
-    log_likelihoods: Float64Array,
-    n_best: int,
-) -> tuple[Float64Array, IntArray, IntArray, IntArray, Float64Array]:
-    """Return the best sentences and the record of every word entry that they can be traced through.
+class Strings(NamedTuple):
+    """All strings of words so far: a hash table of their numbers, and of each the string before and the last word."""
 
-    `words` is the number of the word of each state, `NO_WORD` for a pause; `columns` its column in `log_likelihoods`.
-    Returns log-probabilities (n_found,) and their last records (n_found,), best first; of each record the one before,
-    the (frame, state) entered, shape (n_records, 2), and the log-probability up to there.
-    """
-    n_states = len(words)
-    tokens, new_tokens = _no_tokens(n_states, n_best), _no_tokens(n_states, n_best)
-    exits = np.zeros((n_states, n_best), np.int64)  # the strings with the word of the state
-    leads_out = log_ends > -np.inf
-    for a in range(len(steps.sources)):
-        leads_out[steps.sources[a]] |= steps.is_entry[a]
-    most_strings, most_records = n_best * leads_out.sum(), n_best * n_states
-    table = np.full(4 * most_strings + 4, -1)
-    befores, lasts = np.full(most_strings + 1, -1), np.full(most_strings + 1, NO_WORD)
-    n_strings = 1  # the string without words is number 0
-    parents, totals = np.empty(most_records, np.int64), np.empty(most_records)
-    entered = np.empty((most_records, 2), np.int64)
-    n_records = 0
-    for t in range(len(log_likelihoods)):
-        new_tokens.scores[:] = -np.inf
-        if t == 0:
-            new_tokens.scores[:, 0] = log_starts
-            new_tokens.records[:, 0] = _ENTERING - NO_RECORD
-        else:
-            _move(steps, tokens, exits, new_tokens)
-        tokens, new_tokens = new_tokens, tokens
-        if n_records + most_records > len(parents):
-            size = 2 * (n_records + most_records)
-            parents, totals, entered = _resized(parents, size), _resized(totals, size), _resized(entered, size)
-        n_records = _record_entries(t, tokens, parents, entered, totals, n_records)
-        for j in range(n_states):
-            tokens.scores[j] += log_likelihoods[t, columns[j]]
-        if n_strings + most_strings > len(befores):
-            size = 2 * (n_strings + most_strings)
-            befores, lasts = _resized(befores, size), _resized(lasts, size)
-            table = _rehashed(befores, lasts, n_strings, 2 * size)
-        n_strings = _number_exits(tokens, leads_out, words, exits, table, befores, lasts, n_strings)
-    scores, records = _best_ends(tokens, exits, log_ends)
-    return scores, records, parents[:n_records], entered[:n_records], totals[:n_records]
+    table: IntArray
+    befores: IntArray
+    lasts: IntArray
+
+
+class Records(NamedTuple):
+    """All entries into words so far: the entry before, frame and state, and the log-probability up to there."""
+
+    parents: IntArray
+    frames: IntArray
+    states: IntArray
+    totals: Float64Array
 
 
 @_kernel
-def _no_tokens(n_states: int, n_best: int) -> Tokens:
-    """Return room for tokens."""
-    shape = (n_states, n_best)
-    return Tokens(np.full(shape, -np.inf), np.zeros(shape, np.int64), np.full(shape, NO_RECORD))
-
-
-@_kernel
-def _move(steps: Steps, tokens: Tokens, exits: IntArray, moved: Tokens) -> None:
-    """Write the best tokens that come into each state; the record of one that enters a word waits to be made."""
+def move_tokens(steps: Steps, tokens: Tokens, exits: IntArray, moved: Tokens) -> None:
+    """Write the best tokens that come into each state from one frame to the next."""
     n_states, n_best = tokens.scores.shape
     for j in range(n_states):
+        for n in range(n_best):
+            moved.scores[j, n] = -np.inf
         for a in range(steps.firsts[j], steps.firsts[j + 1]):
             i = steps.sources[a]
             for n in range(n_best):
@@ -111,16 +74,14 @@ def _move(steps: Steps, tokens: Tokens, exits: IntArray, moved: Tokens) -> None:
                 if score <= moved.scores[j, n_best - 1]:
                     break
                 if steps.is_entry[a]:
-                    string, record = exits[i, n], _ENTERING - tokens.records[i, n]
+                    string, record = exits[i, n], ENTERING - tokens.records[i, n]
                 else:
                     string, record = tokens.strings[i, n], tokens.records[i, n]
                 _insert(score, string, record, moved.scores[j], moved.strings[j], moved.records[j])
 
 
 @_kernel
-def _record_entries(
-    t: int, tokens: Tokens, parents: IntArray, entered: IntArray, totals: Float64Array, n_records: int
-) -> int:
+def record_entries(frame: int, tokens: Tokens, records: Records, n_records: int) -> int:
     """Make a record for each token that has just entered a word or pause; return how many there are now."""
     n_states, n_best = tokens.scores.shape
     for j in range(n_states):
@@ -128,54 +89,40 @@ def _record_entries(
             if tokens.scores[j, n] == -np.inf:
                 break
             if tokens.records[j, n] < NO_RECORD:
-                parents[n_records] = _ENTERING - tokens.records[j, n]
-                entered[n_records, 0], entered[n_records, 1] = t, j
-                totals[n_records] = tokens.scores[j, n]
+                records.parents[n_records] = ENTERING - tokens.records[j, n]
+                records.frames[n_records], records.states[n_records] = frame, j
+                records.totals[n_records] = tokens.scores[j, n]
                 tokens.records[j, n] = n_records
                 n_records += 1
     return n_records
 
 
 @_kernel
-def _number_exits(
-    tokens: Tokens,
-    leads_out: BoolArray,
+def emit_tokens(
+    log_likelihoods: Float64Array,
+    columns: IntArray,
     words: IntArray,
+    leads_out: BoolArray,
+    tokens: Tokens,
     exits: IntArray,
-    table: IntArray,
-    befores: IntArray,
-    lasts: IntArray,
+    strings: Strings,
     n_strings: int,
 ) -> int:
-    """Write the strings with which tokens would leave their states; return how many strings there are now."""
+    """Add the log-likelihoods of a frame, and write the strings with which tokens would leave their states.
+
+    `words` is the number of the word of each state, `NO_WORD` for a pause. Returns how many strings there are now.
+    """
     n_states, n_best = tokens.scores.shape
     for i in range(n_states):
-        if not leads_out[i]:
-            continue
         for n in range(n_best):
-            if tokens.scores[i, n] == -np.inf:
-                break
+            tokens.scores[i, n] += log_likelihoods[columns[i]]
+            if tokens.scores[i, n] == -np.inf or not leads_out[i]:
+                continue
             exits[i, n] = tokens.strings[i, n]
             if words[i] != NO_WORD:
-                exits[i, n] = _number(tokens.strings[i, n], words[i], table, befores, lasts, n_strings)
+                exits[i, n] = _number(tokens.strings[i, n], words[i], strings, n_strings)
                 n_strings = max(n_strings, exits[i, n] + 1)
     return n_strings
-
-
-@_kernel
-def _best_ends(tokens: Tokens, exits: IntArray, log_ends: Float64Array) -> tuple[Float64Array, IntArray]:
-    """Return the log-probabilities and last records of the best sentences that end now."""
-    n_states, n_best = tokens.scores.shape
-    scores, strings = np.full(n_best, -np.inf), np.zeros(n_best, np.int64)
-    records = np.full(n_best, NO_RECORD)
-    for i in range(n_states):
-        for n in range(n_best):
-            score = tokens.scores[i, n] + log_ends[i]
-            if score <= scores[n_best - 1]:
-                break
-            _insert(score, exits[i, n], tokens.records[i, n], scores, strings, records)
-    n_found = (scores > -np.inf).sum()
-    return scores[:n_found], records[:n_found]
 
 
 @_kernel
@@ -199,16 +146,16 @@ def _insert(score: float, string: int, record: int, scores: Float64Array, string
 
 
 @_kernel
-def _number(before: int, word: int, table: IntArray, befores: IntArray, lasts: IntArray, n_strings: int) -> int:
+def _number(before: int, word: int, strings: Strings, n_strings: int) -> int:
     """Return the number of a string with one more word, a new one if it is new."""
-    slot = _slot(before, word, len(table))
-    while table[slot] >= 0:
-        number = table[slot]
-        if befores[number] == before and lasts[number] == word:
+    slot = _slot(before, word, len(strings.table))
+    while strings.table[slot] >= 0:
+        number = strings.table[slot]
+        if strings.befores[number] == before and strings.lasts[number] == word:
             return int(number)
-        slot = (slot + 1) % len(table)
-    table[slot] = n_strings
-    befores[n_strings], lasts[n_strings] = before, word
+        slot = (slot + 1) % len(strings.table)
+    strings.table[slot] = n_strings
+    strings.befores[n_strings], strings.lasts[n_strings] = before, word
     return n_strings
 
 
@@ -220,23 +167,13 @@ def _slot(before: int, word: int, size: int) -> int:
 
 
 @_kernel
-def _rehashed(befores: IntArray, lasts: IntArray, n_strings: int, size: int) -> IntArray:
-    """Return a table of another size with the same numbers."""
-    table = np.full(size, -1)
+def fill_table(strings: Strings, n_strings: int) -> None:
+    """Enter the strings that there are into a new table, which is empty, i.e. −1 throughout."""
     for number in range(1, n_strings):
-        slot = _slot(befores[number], lasts[number], size)
-        while table[slot] >= 0:
-            slot = (slot + 1) % size
-        table[slot] = number
-    return table
-
-
-@_kernel
-def _resized(values: AnyArray, size: int) -> AnyArray:
-    """Return a longer array that begins with these values."""
-    longer = np.empty((size, *values.shape[1:]), values.dtype)
-    longer[: len(values)] = values
-    return longer
+        slot = _slot(strings.befores[number], strings.lasts[number], len(strings.table))
+        while strings.table[slot] >= 0:
+            slot = (slot + 1) % len(strings.table)
+        strings.table[slot] = number
 
 
 @_kernel

@@ -21,7 +21,7 @@ from gmmaudio.errors import ParameterError
 from gmmaudio.hmm.chain import Chain, as_chain
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.words.acceptor import GARBAGE, SILENCE, WordAcceptor
+from gmmaudio.words.acceptor import GARBAGE, SILENCE, WordAcceptor, trimmed
 from gmmaudio.words.expansion import apart_from_itself, with_silence
 
 MAX_WORD_PENALTY = 500.0
@@ -203,6 +203,7 @@ def build_network(
     (5, 2)
     """
     options = options or NetworkOptions()
+    acceptor = trimmed(acceptor)
     used = list(dict.fromkeys([*acceptor.labels, *([SILENCE] if SILENCE in models else [])]))
     _check_models(used, models)
     grammar = with_silence(acceptor, options.silence_prob) if SILENCE in models else acceptor

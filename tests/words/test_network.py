@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.special import logsumexp
 from words.toys import GRAMMARS, all_sentences, by_label, plain_word, toy
 
@@ -10,7 +11,7 @@ from gmmaudio.gmm import GmmParams
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.inference import forward_backward
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.words.acceptor import GARBAGE, SILENCE, one_of, sentence, word_loop, word_strings
+from gmmaudio.words.acceptor import GARBAGE, SILENCE, WordAcceptor, one_of, sentence, word_loop, word_strings
 from gmmaudio.words.network import NetworkOptions, build_network
 
 ROUNDING = 1e-10
@@ -97,6 +98,11 @@ def test_log_likelihoods_of_the_wrong_shape_are_refused():
     for wrong in (np.zeros((3, 5)), np.zeros(2), np.full((3, 2), np.nan)):
         with pytest.raises(ParameterError, match="needs 2 columns without NaN"):
             network.state_log_likelihoods(wrong)
+
+
+def test_words_that_no_sentence_uses_need_no_model():
+    unused = WordAcceptor(("a", "dead"), np.array([0.5, 0.5]), sp.csr_array((2, 2)), np.array([1.0, 0.0]))
+    assert build_network(unused, {"a": plain_word(0)}).labels == ("a",)
 
 
 def test_words_without_models_are_named():
