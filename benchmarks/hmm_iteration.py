@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmaudio.gmm import GmmParams
 from gmmaudio.gmm._blas import in_parallel, one_blas_thread
+from gmmaudio.hmm import GMMHMM
 from gmmaudio.hmm.alignment import baum_welch
 from gmmaudio.hmm.emissions import MixtureEmissions
 from gmmaudio.hmm.parameters import HmmParams
@@ -68,21 +68,8 @@ def ragged_lengths(n_sequences: int, n_frames: int) -> np.ndarray:
 
 def start_model(frames: np.ndarray, n_states: int, n_components: int, lengths: np.ndarray) -> HmmParams:
     """Return a model after a few iterations: what most iterations of a training work with."""
-    rng = np.random.default_rng(2)
-    mixtures = [
-        GmmParams(
-            np.full(n_components, 1.0 / n_components),
-            frames[rng.choice(len(frames), n_components, replace=False)],
-            np.tile(frames.var(axis=0), (n_components, 1)),
-        )
-        for _ in range(n_states)
-    ]
-    matrix = np.full((n_states, n_states), 0.1 / n_states) + 0.9 * np.eye(n_states)
-    params = HmmParams(np.full(n_states, 1.0 / n_states), matrix, MixtureEmissions(mixtures))
-    steps = EmSteps(LocalData(SequenceSource(frames, lengths)), baum_welch, np.full(frames.shape[1], VARIANCE_FLOOR))
-    for _ in range(WARM_UP_ITERATIONS):
-        params = steps.estimate(steps.accumulate(params))
-    return params
+    hmm = GMMHMM(n_states, n_components, max_iter=WARM_UP_ITERATIONS, tol=0.0, random_state=0)
+    return hmm.fit(frames, lengths).params_
 
 
 def our_iteration(params: HmmParams, frames: np.ndarray, lengths: np.ndarray) -> Step:

@@ -4,11 +4,12 @@ Conventions. A design has one row per frame, ``[z, z², 1]`` for complete frames
 are missing (see `gmmaudio.gmm.missing`). Log-densities and shares have one row per Gaussian and one column per frame.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from gmmaudio._typing import BoolArray, Float64Array, FloatArray
+from gmmaudio._typing import BoolArray, Float64Array, FloatArray, IntArray
+from gmmaudio.gmm._moments import FAR_SHARE
 from gmmaudio.gmm.density import SATURATION, Precision, density_matrix
 from gmmaudio.gmm.missing import completed_moments, missing_density_matrix, missing_design, observed_log_volume
 from gmmaudio.gmm.parameters import GmmParams
@@ -18,6 +19,35 @@ from gmmaudio.hmm._workspace import Workspace
 TILE_FRAMES = 1024
 """Frames whose moments are summed by one matrix product, before they are added up in float64."""
 
+LOWEST = -3e38
+"""Log-densities of far Gaussians are not below this, which float32 can hold."""
+
+
+class DesignRows(NamedTuple):
+    """The design of some frames.
+
+    Attributes
+    ----------
+    rows : array, shape (n_frames, n_coefficients)
+    far : array of int
+        Gaussians that float32 would spoil (`GmmParams.far_components`), if they are calculated apart.
+    far_rows : array, shape (n_frames, n_coefficients), or None
+        The design in float64 for them.
+    """
+
+    rows: FloatArray
+    far: IntArray
+    far_rows: Float64Array | None
+
+    def add_moments(self, moments: Float64Array, shares: FloatArray) -> None:
+        """Add ``Σ γ [z, z², 1]`` (or what takes its place); the shares of far Gaussians are overwritten."""
+        if self.far_rows is not None:
+            moments[self.far] += shares[self.far].astype(np.float64) @ self.far_rows
+            shares[self.far] = 0.0
+        for start in range(0, len(self.rows), TILE_FRAMES):
+            tile = slice(start, start + TILE_FRAMES)
+            moments += shares[:, tile] @ self.rows[tile]
+
 
 class Design(Protocol):
     """Densities and moments of frames under a pool of Gaussians."""
@@ -26,8 +56,8 @@ class Design(Protocol):
 
     def log_densities(
         self, frames: Float64Array, observed: BoolArray | None, workspace: Workspace
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the design, shape (n_frames, n_coefficients), and log-densities, shape (n_components, n_frames)."""
+    ) -> tuple[DesignRows, FloatArray]:
+        """Return the design and the log-densities, shape (n_components, n_frames)."""
 
     def log_volumes(self, observed: BoolArray | None) -> Float64Array | float:
         """Return what the log-densities of each frame lack."""
@@ -37,28 +67,38 @@ class Design(Protocol):
 
 
 class CompleteDesign:
-    """For frames that miss nothing."""
+    """For frames that miss nothing. In single precision a few far Gaussians are calculated in float64."""
 
     def __init__(self, pool: GmmParams, precision: Precision) -> None:
         self._pool = pool
+        far = pool.far_components
+        few = 0 < len(far) * FAR_SHARE <= pool.n_components
+        self._far = far if few and precision == "single" else far[:0]
         self._matrix = density_matrix(pool, precision)
+        if len(self._far):
+            self._matrix = pool.density_matrix.copy()
+            self._matrix[far] = 0.0
+            self._matrix = self._matrix.astype(np.float32)
         self.n_coefficients = self._matrix.shape[1]
         self._center, self._inverse_scale = pool.center.copy(), 1.0 / pool.scale
 
     def log_densities(
         self, frames: Float64Array, observed: BoolArray | None, workspace: Workspace
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[DesignRows, FloatArray]:
         """Return the design and the log-densities."""
         if self._matrix.dtype == np.float32:
             from gmmaudio.gmm import _kernels
 
-            design: FloatArray = workspace.empty("design", (len(frames), self.n_coefficients), np.float32)
-            _kernels.fill_design_rows(frames, self._center, self._inverse_scale, design)
+            rows: FloatArray = workspace.empty("design", (len(frames), self.n_coefficients), np.float32)
+            _kernels.fill_design_rows(frames, self._center, self._inverse_scale, rows)
         else:
-            z = np.clip((frames - self._center) * self._inverse_scale, -SATURATION, SATURATION)
-            design = np.hstack([z, np.square(z), np.ones((len(z), 1))])
+            rows = self._double_rows(frames)
         out = workspace.empty("log_densities", (len(self._matrix), len(frames)), self._matrix.dtype)
-        return design, np.matmul(self._matrix, design.T, out=out)
+        np.matmul(self._matrix, rows.T, out=out)
+        far_rows = self._double_rows(frames) if len(self._far) else None
+        if far_rows is not None:
+            out[self._far] = np.maximum(self._pool.density_matrix[self._far] @ far_rows.T, LOWEST)
+        return DesignRows(rows, self._far, far_rows), out
 
     def log_volumes(self, observed: BoolArray | None) -> float:
         """Return what every log-density lacks."""
@@ -67,6 +107,11 @@ class CompleteDesign:
     def stats(self, moments: Float64Array) -> GmmStats:
         """Return the statistics of which these are the moments."""
         return _stats_of_moments(self._pool, moments)
+
+    def _double_rows(self, frames: Float64Array) -> Float64Array:
+        """Return the design in float64."""
+        z = np.clip((frames - self._center) * self._inverse_scale, -SATURATION, SATURATION)
+        return np.hstack([z, np.square(z), np.ones((len(z), 1))])
 
 
 class MissingDesign:
@@ -79,11 +124,12 @@ class MissingDesign:
 
     def log_densities(
         self, frames: Float64Array, observed: BoolArray | None, workspace: Workspace
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[DesignRows, FloatArray]:
         """Return the design and the log-densities."""
-        design = missing_design(self._pool, frames, _mask(frames, observed)).astype(self._matrix.dtype)
+        rows = missing_design(self._pool, frames, _mask(frames, observed)).astype(self._matrix.dtype)
         out = workspace.empty("log_densities", (len(self._matrix), len(frames)), self._matrix.dtype)
-        return design, np.matmul(self._matrix, design.T, out=out)
+        np.matmul(self._matrix, rows.T, out=out)
+        return DesignRows(rows, np.empty(0, np.intp), None), out
 
     def log_volumes(self, observed: BoolArray | None) -> Float64Array | float:
         """Return what the log-densities of each frame lack."""
@@ -92,13 +138,6 @@ class MissingDesign:
     def stats(self, moments: Float64Array) -> GmmStats:
         """Return the statistics of which these are the moments."""
         return _stats_of_moments(self._pool, completed_moments(self._pool, moments))
-
-
-def add_moments(moments: Float64Array, shares: FloatArray, design: FloatArray) -> None:
-    """Add ``Σ γ [z, z², 1]`` (or what takes its place) of a batch."""
-    for start in range(0, len(design), TILE_FRAMES):
-        tile = slice(start, start + TILE_FRAMES)
-        moments += shares[:, tile] @ design[tile]
 
 
 def _mask(frames: Float64Array, observed: BoolArray | None) -> BoolArray:

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gmmaudio._typing import Float64Array, FloatArray
+from gmmaudio._typing import Float64Array
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
 from gmmaudio.gmm.density import Precision
-from gmmaudio.hmm._designs import CompleteDesign, Design, MissingDesign, add_moments
+from gmmaudio.hmm._designs import CompleteDesign, Design, DesignRows, MissingDesign
 from gmmaudio.hmm._long import long_log_likelihood, long_posteriors
 from gmmaudio.hmm._shares import Shares, TiedShares, shares_of
 from gmmaudio.hmm._workspace import Workspace
@@ -125,7 +125,7 @@ class Evaluator:
 class _Evaluated(NamedTuple):
     """Log-likelihoods of frames, and what is needed to count the frames afterwards."""
 
-    design: FloatArray
+    design: DesignRows
     shares: Shares
     log_likelihoods: Float64Array
 
@@ -216,7 +216,7 @@ def _add_emissions(lane: Lane, evaluated: _Evaluated, posteriors: Float64Array, 
     """Add what concerns the Gaussians."""
     if batch.weights is not None:
         posteriors = posteriors * batch.weights[:, np.newaxis]
-    add_moments(lane.moments, evaluated.shares.shares(posteriors), evaluated.design)
+    evaluated.design.add_moments(lane.moments, evaluated.shares.shares(posteriors))
     if isinstance(evaluated.shares, TiedShares):
         lane.codebook_use += evaluated.shares.codebook_use
 

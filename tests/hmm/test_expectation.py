@@ -113,6 +113,23 @@ def test_single_and_double_precision_agree(kind, align):
     assert_same_stats(single, double, rtol=RTOL_SINGLE, atol=RTOL_SINGLE)
 
 
+@pytest.mark.parametrize("n_narrow", [1, 20])
+def test_single_precision_bears_narrow_gaussians_far_away(n_narrow):
+    """Digital silence: one Gaussian of 40 is calculated apart, in float64; with 20 of them everything is."""
+    rng = np.random.default_rng(0)
+    mixtures = [random_mixture(rng, 20, 5), random_mixture(rng, 20, 5)]
+    means, variances = mixtures[1].means.copy(), mixtures[1].variances.copy()
+    means[:n_narrow] += 30.0
+    variances[:n_narrow] = 1e-7
+    mixtures[1] = GmmParams(mixtures[1].weights, means, variances)
+    params = HmmParams([0.5, 0.5], np.full((2, 2), 0.5), MixtureEmissions(mixtures))
+    data = random_sequences(rng, [200, 300], 5)
+    data[0][50:100] = means[0] + rng.normal(0, 3e-4, (50, 5))
+    assert not params.emissions.pool.bears_single
+    single, double = (stats_of(params, data, precision=name) for name in ("single", "double"))
+    assert_same_stats(single, double, rtol=RTOL_SINGLE, atol=RTOL_SINGLE)
+
+
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 def test_the_number_of_threads_changes_no_bit(precision, missing):
