@@ -12,6 +12,7 @@ from gmmaudio.words.network import NetworkOptions, WordNetwork, build_network
 from gmmaudio.words.recognizer import WordRecognizer
 from gmmaudio.words.results import Recognition, Sentence
 from gmmaudio.words.stream import RecognitionStream
+from gmmaudio.words.streaming import WordStream
 from gmmaudio.words.training import TrainingOptions
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "WordAcceptor",
     "WordNetwork",
     "WordRecognizer",
+    "WordStream",
     "align",
     "build_network",
     "decode",
