@@ -1,6 +1,7 @@
 """Measures of decisions, in the conventions of their field."""
 
 from gmmaudio.metrics.intervals import bootstrap_interval, proportion_interval
+from gmmaudio.metrics.recognition import WordErrors, word_error_rate_interval, word_errors
 from gmmaudio.metrics.verification import (
     VerificationResult,
     act_dcf,
@@ -15,6 +16,7 @@ from gmmaudio.metrics.verification import (
 
 __all__ = [
     "VerificationResult",
+    "WordErrors",
     "act_dcf",
     "bootstrap_interval",
     "cllr",
@@ -25,4 +27,6 @@ __all__ = [
     "min_dcf",
     "proportion_interval",
     "validate",
+    "word_error_rate_interval",
+    "word_errors",
 ]

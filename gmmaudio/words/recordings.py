@@ -24,6 +24,9 @@ NARROW_BAND, WIDE_BAND = 8000, 16000
 MARGIN = 0.05
 """Seconds kept before and after what the voice activity detector takes for speech, with weak sounds at its ends."""
 
+SHORTEST_EDGE = 0.15
+"""Seconds; what is shorter, before or after the speech, belongs to it: breath, a closure, a weak fricative."""
+
 
 def no_progress(_step: str, _done: int, _total: int) -> None:
     """Report nothing."""
@@ -81,10 +84,10 @@ def speech_span(signal: Float32Array, config: MfccConfig) -> tuple[int, int]:
     spoken = np.flatnonzero(EnergyVad().transform(levels))
     if not spoken.size:
         return 0, len(signal)
-    margin = round(MARGIN * config.sample_rate)
-    start = int(spoken[0]) * config.frame_shift_samples - margin
-    end = int(spoken[-1]) * config.frame_shift_samples + config.frame_length_samples + margin
-    return max(start, 0), min(end, len(signal))
+    margin, edge = (round(seconds * config.sample_rate) for seconds in (MARGIN, SHORTEST_EDGE))
+    start = int(spoken[0]) * config.frame_shift_samples
+    end = int(spoken[-1]) * config.frame_shift_samples + config.frame_length_samples
+    return (start - margin if start > edge else 0), (end + margin if len(signal) - end > edge else len(signal))
 
 
 def _rate(recording: Recording, sample_rate: int | None) -> int | None:
