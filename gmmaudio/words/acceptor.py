@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -92,10 +91,14 @@ class WordAcceptor:
         if not len(words):
             return _log(self.empty_prob)
         labels = np.array(self.labels, dtype=object)
-        probs = self.start_probs * (labels == words[0])
+        probs, total = self.start_probs * (labels == words[0]), 0.0
         for word in words[1:]:
-            probs = (probs @ self.follow_probs) * (labels == word)
-        return _log(float(probs @ self.end_probs))
+            scale = float(probs.sum())
+            if scale == 0.0:
+                return -math.inf
+            total += math.log(scale)  # a long string has a probability that no float64 can hold
+            probs = ((probs / scale) @ self.follow_probs) * (labels == word)
+        return total + _log(float(probs @ self.end_probs))
 
     def restricted_to(self, words: Sequence[str]) -> "WordAcceptor":
         """Return the part of the grammar that says exactly these words, with the probabilities that it has here.
@@ -107,21 +110,18 @@ class WordAcceptor:
         """
         if not self.accepts(words):
             raise ParameterError(f"the grammar does not accept the words {' '.join(words)!r}")
-        layers = [np.array([p for p, label in enumerate(self.labels) if label == word], dtype=int) for word in words]
-        if not layers:
+        if not len(words):
             return WordAcceptor((), np.empty(0), sp.csr_array((0, 0)), np.empty(0), self.empty_prob)
-        sizes = [len(layer) for layer in layers]
-        blocks: list[list[Any]] = [[None] * len(layers) for _ in layers]
-        for k, (here, there) in enumerate(pairwise(layers)):
-            blocks[k][k + 1] = self.follow_probs[here][:, there]
-        blocks[0][0] = sp.csr_array((sizes[0], sizes[0]))
-        blocks[-1][-1] = sp.csr_array((sizes[-1], sizes[-1]))
-        before, after = sum(sizes) - sizes[0], sum(sizes) - sizes[-1]
+        layers = [np.array([p for p, label in enumerate(self.labels) if label == word], dtype=int) for word in words]
+        places = np.concatenate(layers)
+        before_first = sp.csr_array((len(places), len(layers[0])))
+        after_last = sp.csr_array((len(layers[-1]), 0))
+        steps = [self.follow_probs[here][:, there] for here, there in pairwise(layers)]
         whole = WordAcceptor(
-            tuple(self.labels[p] for p in np.concatenate(layers)),
-            np.pad(self.start_probs[layers[0]], (0, before)),
-            sp.csr_array(sp.block_array(blocks)),
-            np.pad(self.end_probs[layers[-1]], (after, 0)),
+            tuple(self.labels[p] for p in places),
+            np.pad(self.start_probs[layers[0]], (0, len(places) - len(layers[0]))),
+            sp.csr_array(sp.hstack([before_first, sp.block_diag([*steps, after_last])])),
+            np.pad(self.end_probs[layers[-1]], (len(places) - len(layers[-1]), 0)),
         )
         return trimmed(whole)
 

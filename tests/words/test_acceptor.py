@@ -84,6 +84,13 @@ def test_restricted_acceptor_says_one_string_with_its_probability(seed, n_places
             np.testing.assert_allclose(restricted.sentence_log_probability(other), expected, rtol=ROUNDING)
 
 
+def test_strings_too_long_for_a_probability_are_accepted():
+    words = ["a", "b"] * 1000
+    acceptor = word_loop(["a", "b"])
+    np.testing.assert_allclose(acceptor.sentence_log_probability(words), 2000 * math.log(0.25), rtol=ROUNDING)
+    assert acceptor.restricted_to(words).labels == tuple(words)
+
+
 def test_restriction_to_words_that_are_not_accepted_is_refused():
     with pytest.raises(ParameterError, match="does not accept the words 'b a'"):
         sentence(["a", "b"]).restricted_to(["b", "a"])
