@@ -19,6 +19,7 @@ import numpy as np
 from paired import time_in_turns
 from rich.console import Console
 from rich.table import Table
+from scipy.signal import lfilter
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmaudio.gmm._blas import in_parallel, one_blas_thread
@@ -51,11 +52,11 @@ class Row:
 
 
 def smooth_frames(n_frames: int, n_features: int) -> np.ndarray:
-    """Return frames that wander like cepstra: correlated in time, with several levels."""
+    """Return frames that wander like cepstra: levels that overlap, and noise that is correlated in time."""
     rng = np.random.default_rng(0)
-    levels = rng.normal(0, 1.5, (40, n_features))
+    levels = rng.normal(0, 0.7, (40, n_features))
     frames = levels[np.repeat(rng.integers(0, 40, n_frames // 20 + 1), 20)[:n_frames]]
-    return frames + rng.normal(0, 1.0, (n_frames, n_features))
+    return frames + lfilter([1.0], [1.0, -0.7], rng.normal(0, 0.7, (n_frames, n_features)), axis=0)
 
 
 def ragged_lengths(n_sequences: int, n_frames: int) -> np.ndarray:

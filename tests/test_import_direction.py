@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "gmm": BASE | {"checkpoint", "em", "persistence"},
     "hmm": BASE | {"checkpoint", "em", "gmm", "persistence"},
     "words": BASE | {"audio", "features", "gmm", "hmm", "persistence"},
-    "distributed": BASE | {"em", "gmm", "persistence"},
+    "distributed": BASE | {"distributed_hmm", "em", "gmm", "hmm", "persistence"},
+    "distributed_hmm": BASE | {"distributed", "gmm", "hmm"},
     "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
     "cli": BASE
     | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "words"}

@@ -4,6 +4,7 @@ Conventions. A design has one row per frame, ``[z, z², 1]`` for complete frames
 are missing (see `gmmaudio.gmm.missing`). Log-densities and shares have one row per Gaussian and one column per frame.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -30,20 +31,21 @@ class DesignRows(NamedTuple):
     ----------
     rows : array, shape (n_frames, n_coefficients)
     far : array of int
-        Gaussians that float32 would spoil (`GmmParams.far_components`), if they are calculated apart.
-    far_rows : array, shape (n_frames, n_coefficients), or None
-        The design in float64 for them.
+        Gaussians that float32 would spoil (`GmmParams.far_components`), where they are calculated apart.
+    double_rows : callable
+        From an array of numbers of frames, their design in float64.
     """
 
     rows: FloatArray
     far: IntArray
-    far_rows: Float64Array | None
+    double_rows: Callable[[IntArray], Float64Array]
 
     def add_moments(self, moments: Float64Array, shares: FloatArray) -> None:
         """Add ``Σ γ [z, z², 1]`` (or what takes its place); the shares of far Gaussians are overwritten."""
-        if self.far_rows is not None:
-            moments[self.far] += shares[self.far].astype(np.float64) @ self.far_rows
-            shares[self.far] = 0.0
+        for component in self.far:
+            own = np.flatnonzero(shares[component])
+            moments[component] += shares[component, own].astype(np.float64) @ self.double_rows(own)
+            shares[component] = 0.0
         for start in range(0, len(self.rows), TILE_FRAMES):
             tile = slice(start, start + TILE_FRAMES)
             moments += shares[:, tile] @ self.rows[tile]
@@ -95,10 +97,9 @@ class CompleteDesign:
             rows = self._double_rows(frames)
         out = workspace.empty("log_densities", (len(self._matrix), len(frames)), self._matrix.dtype)
         np.matmul(self._matrix, rows.T, out=out)
-        far_rows = self._double_rows(frames) if len(self._far) else None
-        if far_rows is not None:
-            out[self._far] = np.maximum(self._pool.density_matrix[self._far] @ far_rows.T, LOWEST)
-        return DesignRows(rows, self._far, far_rows), out
+        for component in self._far:
+            out[component] = self._far_log_densities(component, frames)
+        return DesignRows(rows, self._far, lambda own: self._double_rows(frames[own])), out
 
     def log_volumes(self, observed: BoolArray | None) -> float:
         """Return what every log-density lacks."""
@@ -107,6 +108,15 @@ class CompleteDesign:
     def stats(self, moments: Float64Array) -> GmmStats:
         """Return the statistics of which these are the moments."""
         return _stats_of_moments(self._pool, moments)
+
+    def _far_log_densities(self, component: int, frames: Float64Array) -> Float64Array:
+        """Return the log-densities of a Gaussian from squared distances, in float64."""
+        variances = self._pool.variances[component]
+        volume = np.log(variances / np.square(self._pool.scale)).sum()
+        with np.errstate(divide="ignore"):  # as in `GmmParams.density_matrix`
+            constant = np.log(self._pool.weights[component]) - 0.5 * volume
+        distances = np.square(frames - self._pool.means[component]) @ (1.0 / variances)
+        return np.asarray(np.maximum(constant - 0.5 * distances, LOWEST))
 
     def _double_rows(self, frames: Float64Array) -> Float64Array:
         """Return the design in float64."""
@@ -129,7 +139,7 @@ class MissingDesign:
         rows = missing_design(self._pool, frames, _mask(frames, observed)).astype(self._matrix.dtype)
         out = workspace.empty("log_densities", (len(self._matrix), len(frames)), self._matrix.dtype)
         np.matmul(self._matrix, rows.T, out=out)
-        return DesignRows(rows, np.empty(0, np.intp), None), out
+        return DesignRows(rows, np.empty(0, np.intp), lambda own: np.asarray(rows[own], dtype=np.float64)), out
 
     def log_volumes(self, observed: BoolArray | None) -> Float64Array | float:
         """Return what the log-densities of each frame lack."""
