@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gmmaudio.hmm.emissions import MixtureEmissions as MixtureEmissions
     from gmmaudio.hmm.emissions import TiedEmissions as TiedEmissions
-    from gmmaudio.hmm.estimation import Prior as Prior
     from gmmaudio.hmm.estimation import estimate_hmm as estimate_hmm
     from gmmaudio.hmm.estimator import GMMHMM as GMMHMM
     from gmmaudio.hmm.inference import FilterResult as FilterResult
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from gmmaudio.hmm.interop import from_hmmlearn as from_hmmlearn
     from gmmaudio.hmm.interop import to_hmmlearn as to_hmmlearn
     from gmmaudio.hmm.parameters import HmmParams as HmmParams
+    from gmmaudio.hmm.prior import Prior as Prior
     from gmmaudio.hmm.selection import select_hmm as select_hmm
     from gmmaudio.hmm.statistics import HmmStats as HmmStats
     from gmmaudio.hmm.streaming import FilterStep as FilterStep
@@ -41,7 +41,7 @@ _MODULE_OF = {
     "HmmStats": "statistics",
     "MixtureEmissions": "emissions",
     "OnlineViterbi": "streaming",
-    "Prior": "estimation",
+    "Prior": "prior",
     "TiedEmissions": "emissions",
     "Topology": "topology",
     "ViterbiResult": "inference",

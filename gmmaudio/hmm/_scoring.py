@@ -13,11 +13,11 @@ from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.frame_source import is_one_array
+from gmmaudio.hmm._sequence_forms import Sequences, each_sequence
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.inference import filter_states, forward_backward, viterbi
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sampling import sample_sequence
-from gmmaudio.hmm.sequences import Sequences, each_sequence
 from gmmaudio.hmm.topology import Topology
 
 

@@ -19,11 +19,13 @@ from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import MIN_OCCUPANCY, absolute_variance_floor
 from gmmaudio.hmm import _options
 from gmmaudio.hmm._scoring import HmmScoring
+from gmmaudio.hmm._sequence_forms import Sequences
 from gmmaudio.hmm.alignment import ALIGNERS, Training
-from gmmaudio.hmm.estimation import Prior, Updates
+from gmmaudio.hmm.estimation import Updates
 from gmmaudio.hmm.initialization import Initialization, Plan, initial_hmm
 from gmmaudio.hmm.parameters import HmmParams
-from gmmaudio.hmm.sequences import Sequences, SequenceSource
+from gmmaudio.hmm.prior import Prior
+from gmmaudio.hmm.sequences import SequenceSource
 from gmmaudio.hmm.topology import Topology
 from gmmaudio.hmm.training import EmSteps, LocalData, TrainingData
 from gmmaudio.persistence import StoredModel

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy.typing as npt
 
 from gmmaudio.errors import ParameterError
+from gmmaudio.hmm._sequence_forms import Sequences
 from gmmaudio.hmm.estimator import GMMHMM
-from gmmaudio.hmm.sequences import Sequences
 
 Criterion = Literal["bic", "aic"]
 

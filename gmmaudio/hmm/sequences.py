@@ -4,12 +4,12 @@ Conventions. A sequence has shape (n_frames, n_features), and NaN is a missing f
 in any order (everything but iterables), training goes through them from the shortest to the longest, equal lengths in
 the order of a digest of their values: the result then has the same bits in whatever order they were given. Batches
 are cut at bounds that depend on the lengths only, so threads, files and arrays change nothing either. An iterable is
-taken in the order in which it comes. Only some batches are in memory at a time, and a sequence longer than
-`LONG_FRAMES` is never copied whole.
+taken in the order in which it comes; another order changes statistics by about 1e-15 in double and 1e-7 in single
+precision, relative to the largest. Only some batches are in memory at a time, and a sequence longer than `LONG_FRAMES`
+is never copied whole.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from gmmaudio._typing import AnyArray, BoolArray, Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.frame_source import _file_chunks, is_one_array
 from gmmaudio.gmm.missing import split_missing
 from gmmaudio.gmm.survey import array_digest
+from gmmaudio.hmm._sequence_forms import checked_sequence, opener
 from gmmaudio.validation import check_frame_weights
 
 BATCH_SEQUENCES, BATCH_FRAMES, MOST_BATCH_FRAMES = 16, 1024, 4096
@@ -31,9 +31,6 @@ LONG_FRAMES = 8192
 
 CACHE_BYTES = 2**28
 """Sequences that take no more memory than this in float64 are read and put together once."""
-
-Sequences = npt.ArrayLike | Iterable[npt.ArrayLike] | Callable[[], Iterable[npt.ArrayLike]] | Iterable[Any]
-"""What `GMMHMM.fit` takes; see `SequenceSource`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +101,7 @@ class SequenceSource:
     def __init__(
         self, X: Any, lengths: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
     ) -> None:
-        self._open, self._fetch = _opener(X, lengths)
+        self._open, self._fetch = opener(X, lengths)
         self._weights: Float64Array | None = None
         self.n_features = 0
         self.has_missing = False
@@ -140,7 +137,7 @@ class SequenceSource:
     def sequences(self) -> Iterator[FloatArray]:
         """Yield the sequences in the given order, each checked."""
         for name, array in self._open():
-            yield _checked(array, name, self.n_features)
+            yield checked_sequence(array, name, self.n_features)
 
     def batches(self) -> Iterator[Batch]:
         """Yield all sequences in batches, in the order of training."""
@@ -174,7 +171,7 @@ class SequenceSource:
             digests = []
             for start in range(0, len(array), LONG_FRAMES):
                 block = array[start : start + LONG_FRAMES]
-                frames = _checked(block, name, self.n_features, first_row=start)
+                frames = checked_sequence(block, name, self.n_features, first_row=start)
                 self.has_missing = self.has_missing or bool(np.isnan(frames).any())
                 digests.append(array_digest(_as_double(frames)))
             lengths.append(len(array))
@@ -239,88 +236,7 @@ class SequenceSource:
 
 _FRESH = "a function must return a fresh iterator over the same sequences at every call"
 
-_Named = Iterator[tuple[str, AnyArray]]
-
-
-def _opener(X: Any, lengths: npt.ArrayLike | None) -> tuple[Callable[[], _Named], Callable[[int], AnyArray] | None]:
-    """Return a function that starts a pass over the sequences, and one that fetches any of them, if possible."""
-    if isinstance(X, str | os.PathLike):
-        X = _read(X)
-    if isinstance(X, np.ndarray) or is_one_array(X):
-        array = X if isinstance(X, np.ndarray) else np.asarray(_checked(X, "X", 0))
-        arrays: list[Any] = _split(array, lengths)
-        return _named(arrays), lambda number: np.asarray(arrays[number])
-    if lengths is not None:
-        raise ParameterError("lengths go with one array; a list or an iterable already holds one sequence per item")
-    if isinstance(X, list | tuple):
-        return _named(list(X)), lambda number: _read(X[number])
-    if isinstance(X, Iterator):
-        raise ParameterError(
-            f"X is a {type(X).__name__}, which can be gone through only once, but EM needs all sequences in each "
-            "iteration; give the function that makes it (not called), or a list"
-        )
-    start = X if not isinstance(X, Iterable) else lambda: X
-    return lambda: ((f"X[{number}]", _read(item)) for number, item in enumerate(start())), None
-
-
-def _named(items: list[Any]) -> Callable[[], _Named]:
-    """Return a function that starts a pass over the items of a list."""
-
-    def start() -> _Named:
-        for number, item in enumerate(items):
-            yield (str(item) if isinstance(item, str | os.PathLike) else f"X[{number}]"), _read(item)
-
-    return start
-
-
-def _read(item: Any) -> AnyArray:
-    """Return a sequence as an array; a file as a memory map where it can be one."""
-    if isinstance(item, str | os.PathLike):
-        from pathlib import Path
-
-        return np.asanyarray(next(_file_chunks([Path(item)]))[1])
-    return item if isinstance(item, np.ndarray) else np.asarray(item)
-
-
-def _split(array: AnyArray, lengths: npt.ArrayLike | None) -> list[AnyArray]:
-    """Return the sequences of one array."""
-    if lengths is None:
-        return [array]
-    counts = np.asarray(lengths)
-    if counts.ndim != 1 or counts.dtype.kind not in "iu" or not counts.size:
-        raise ParameterError(f"lengths is {lengths!r} but must be a list of whole numbers, one per sequence")
-    if (counts <= 0).any():
-        raise ParameterError(f"lengths holds {counts.min()}, an empty sequence; leave such sequences out")
-    if counts.sum() != len(array):
-        raise ParameterError(f"lengths add up to {counts.sum()} frames but X has {len(array)}; they must be equal")
-    return np.split(array, np.cumsum(counts)[:-1])
-
-
-def _checked(array: Any, name: str, n_features: int, *, first_row: int = 0) -> FloatArray:
-    """Return a sequence or a part of one, NaN and all, if it can be used."""
-    split_missing(array, n_features=n_features or None, name=name)
-    return np.asarray(array)
-
 
 def _as_double(frames: AnyArray) -> Float64Array:
     """Return the frames as the compiled loops take them."""
     return np.ascontiguousarray(frames, dtype=np.float64)
-
-
-def each_sequence(X: Any, lengths: npt.ArrayLike | None = None, *, n_features: int) -> Iterator[FloatArray]:
-    """Yield the sequences in the given order, each checked against the model.
-
-    Raises
-    ------
-    ParameterError
-        As `SequenceSource`; X may be an iterator here.
-    """
-    start, _ = _opener(list(X) if isinstance(X, Iterator) else X, lengths)
-    n_seen = 0
-    for name, array in start():
-        n_seen += 1
-        if len(array) == 0:
-            raise ParameterError(f"{name} is an empty sequence (0 frames); leave it out")
-        yield _checked(array, name, n_features)
-    if not n_seen:
-        raise ParameterError("X holds no sequences; at least one is needed")

@@ -11,9 +11,10 @@ from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import MIN_OCCUPANCY
 from gmmaudio.gmm.initialization import Subsample
 from gmmaudio.hmm.alignment import Aligner
-from gmmaudio.hmm.estimation import ALL, Prior, Updates, dead_gaussians, estimate_hmm
+from gmmaudio.hmm.estimation import ALL, Updates, dead_gaussians, estimate_hmm
 from gmmaudio.hmm.expectation import accumulate_hmm_stats
 from gmmaudio.hmm.parameters import HmmParams
+from gmmaudio.hmm.prior import Prior
 from gmmaudio.hmm.sequences import SequenceSource
 from gmmaudio.hmm.statistics import HmmStats
 

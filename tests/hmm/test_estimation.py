@@ -8,8 +8,9 @@ from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GmmParams, GmmStats, accumulate_stats, estimate_ml
 from gmmaudio.hmm import HmmParams, HmmStats, MixtureEmissions, Prior, TiedEmissions, estimate_hmm
 from gmmaudio.hmm.alignment import baum_welch
-from gmmaudio.hmm.estimation import Updates, dead_gaussians, log_prior
+from gmmaudio.hmm.estimation import Updates, dead_gaussians
 from gmmaudio.hmm.expectation import accumulate_hmm_stats
+from gmmaudio.hmm.prior import log_prior
 from gmmaudio.hmm.sequences import SequenceSource
 
 FLOOR = 1e-9

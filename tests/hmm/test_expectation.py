@@ -151,6 +151,15 @@ def test_the_order_of_the_sequences_changes_no_bit(precision):
     assert first.log_likelihood == second.log_likelihood
 
 
+@pytest.mark.parametrize(("precision", "rtol"), [("double", 1e-12), ("single", 1e-6)])
+def test_the_order_of_an_iterable_changes_roundings_only(precision, rtol):
+    rng = np.random.default_rng(0)
+    params, data = random_hmm(rng, (8,) * 5, 13), random_sequences(rng, rng.integers(20, 200, 50), 13)
+    orders = [data, [data[i] for i in rng.permutation(50)]]
+    first, second = (stats_of(params, lambda order=order: iter(order), precision=precision) for order in orders)
+    assert_same_stats(first, second, rtol=rtol, atol=rtol)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("align", [baum_welch, best_path])
 @pytest.mark.parametrize("missing", [0.0, 0.2])

@@ -6,7 +6,8 @@ from hmm.models import random_sequences
 
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.hmm import sequences
-from gmmaudio.hmm.sequences import SequenceSource, each_sequence
+from gmmaudio.hmm._sequence_forms import each_sequence
+from gmmaudio.hmm.sequences import SequenceSource
 
 LENGTHS = (40, 1, 7, 7, 33)
 

@@ -7,7 +7,8 @@ from hmm.models import random_hmm, random_sequences
 from gmmaudio.errors import ParameterError
 from gmmaudio.hmm import Prior
 from gmmaudio.hmm.alignment import baum_welch, best_path
-from gmmaudio.hmm.estimation import Updates, log_prior
+from gmmaudio.hmm.estimation import Updates
+from gmmaudio.hmm.prior import log_prior
 from gmmaudio.hmm.sequences import SequenceSource
 from gmmaudio.hmm.training import EmSteps, LocalData, feature_moments
 
