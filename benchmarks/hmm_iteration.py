@@ -10,9 +10,11 @@ import json
 import os
 import platform
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -49,6 +51,7 @@ class Row:
     seconds: dict[str, float]
     ratios: dict[str, tuple[float, float, float]]
     compile_seconds: dict[str, float]
+    peak_megabytes: dict[str, float]
 
 
 def smooth_frames(n_frames: int, n_features: int) -> np.ndarray:
@@ -100,12 +103,23 @@ def floor_alone(params: HmmParams, frames: np.ndarray, n_threads: int) -> Step:
     return one_blas_thread(lambda: in_parallel(work, parts, n_threads=n_threads))
 
 
+def hmmlearn_model(params: HmmParams) -> Any:
+    """Return hmmlearn's model with these parameters."""
+    from hmmlearn.hmm import GMMHMM as PeerHMM  # noqa: N811
+
+    peer = PeerHMM(params.n_states, stacked(params)[0].shape[1], covariance_type="diag", init_params="")
+    peer.startprob_, peer.transmat_ = params.start_probs, params.transition_matrix
+    peer.weights_, peer.means_, peer.covars_ = (array.copy() for array in stacked(params))
+    peer.n_features = params.n_features
+    peer._init_covar_priors()
+    peer._fix_priors_shape()
+    return peer
+
+
 def hmmlearn_iteration(params: HmmParams, frames: np.ndarray, lengths: np.ndarray, n_threads: int) -> Step:
     """Return E-step and M-step alone: its `fit` also runs k-means, whatever the start."""
-    from hmmlearn.hmm import GMMHMM
-
-    arrays = _stacked(params)
-    peer = GMMHMM(len(params.start_probs), arrays[0].shape[1], covariance_type="diag", init_params="")
+    peer = hmmlearn_model(params)
+    arrays = stacked(params)
 
     def iteration() -> None:
         peer.startprob_, peer.transmat_ = params.start_probs, params.transition_matrix
@@ -114,9 +128,6 @@ def hmmlearn_iteration(params: HmmParams, frames: np.ndarray, lengths: np.ndarra
             statistics, _ = peer._do_estep(frames, lengths)
             peer._do_mstep(statistics)
 
-    peer.n_features = frames.shape[1]
-    peer._init_covar_priors()
-    peer._fix_priors_shape()
     return iteration
 
 
@@ -125,7 +136,7 @@ def dynamax_iteration(params: HmmParams, frames: np.ndarray, n_sequences: int) -
     import jax
     from dynamax.hidden_markov_model import DiagonalGaussianMixtureHMM
 
-    weights, means, variances = (array.astype(np.float32) for array in _stacked(params))
+    weights, means, variances = (array.astype(np.float32) for array in stacked(params))
     n_states, n_components, n_features = means.shape
     model = DiagonalGaussianMixtureHMM(n_states, n_components, n_features)
     start, properties = model.initialize(
@@ -173,7 +184,17 @@ def measure(
     ratios[FLOOR] = timings.ratio(OURS, FLOOR)
     ratios[f"{FLOOR}, processor"] = timings.ratio(OURS, FLOOR, of="processor")
     seconds = {name: timings.median(name) for name in contestants}
-    return Row(n_features, n_states, n_components, seconds, ratios, compile_seconds)
+    peaks = {name: peak_megabytes(contestants[name]) for name in (OURS, HMMLEARN) if name in contestants}
+    return Row(n_features, n_states, n_components, seconds, ratios, compile_seconds, peaks)
+
+
+def peak_megabytes(step: Step) -> float:
+    """Return the largest amount of memory that NumPy's arrays take during a step, beyond the data."""
+    tracemalloc.start()
+    step()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6
 
 
 def print_table(rows: list[Row], *, n_sequences: int, length: int, n_threads: int, n_rounds: int) -> None:
@@ -190,7 +211,7 @@ def print_table(rows: list[Row], *, n_sequences: int, length: int, n_threads: in
         "dynamax / ours": DYNAMAX,
         "ragged / equal": RAGGED,
     }
-    for header in ("D", "S", "M", "floor ms", "ours ms", *columns, "dynamax compiles s"):
+    for header in ("D", "S", "M", "floor ms", "ours ms", *columns, "dynamax compiles s", "peak MB", "hmmlearn MB"):
         table.add_column(header, justify="right")
     for row in rows:
         cells = [f"{row.n_features}", f"{row.n_states}", f"{row.n_components}"]
@@ -199,11 +220,12 @@ def print_table(rows: list[Row], *, n_sequences: int, length: int, n_threads: in
             middle, low, high = row.ratios.get(name, (np.nan,) * 3)
             cells.append("" if np.isnan(middle) else f"{middle:.2f} ({low:.2f}–{high:.2f})")
         compiled = row.compile_seconds.get(DYNAMAX)
-        table.add_row(*cells, "" if compiled is None else f"{compiled:.1f}")
-    Console(width=180).print(table)
+        peaks = [row.peak_megabytes.get(name) for name in (OURS, HMMLEARN)]
+        table.add_row(*cells, *("" if value is None else f"{value:.1f}" for value in (compiled, *peaks)))
+    Console(width=200).print(table)
 
 
-def _stacked(params: HmmParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stacked(params: HmmParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return weights, means and variances of all states."""
     assert isinstance(params.emissions, MixtureEmissions)
     mixtures = params.emissions.mixtures

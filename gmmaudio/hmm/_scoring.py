@@ -9,15 +9,17 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.frame_source import is_one_array
+from gmmaudio.hmm._long import long_log_likelihood
 from gmmaudio.hmm._sequence_forms import Sequences, each_sequence
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
-from gmmaudio.hmm.inference import filter_states, forward_backward, viterbi
+from gmmaudio.hmm.inference import batch_posteriors, batch_viterbi, run_filter
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.sampling import sample_sequence
+from gmmaudio.hmm.sequences import LONG_FRAMES
 from gmmaudio.hmm.topology import Topology
 
 
@@ -77,26 +79,16 @@ class HmmScoring:
 
     def score_sequences(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> Float64Array:
         """Return the log-likelihood of each sequence, shape (n_sequences,)."""
-        chain = self._chain()
-        return np.array(
-            [
-                filter_states(*chain, log_likelihoods, end_probs=self.end_probs_).log_likelihood
-                for log_likelihoods in self._frame_log_likelihoods(X, lengths)
-            ]
-        )
+        return np.array([self._log_likelihood(frames) for frames in self._sequences(X, lengths)])
 
     def score_samples(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> Float64Array:
         """Return the predictive log-density of each frame, ``log p(x_t | x_1 … x_{t−1})``, shape (n_frames,).
 
         It looks at no later frame; the sum over a sequence is its log-likelihood, apart from the end probability.
         """
-        chain = self._chain()
-        return np.concatenate(
-            [
-                filter_states(*chain, log_likelihoods).predictive_log_densities
-                for log_likelihoods in self._frame_log_likelihoods(X, lengths)
-            ]
-        )
+        chain = self._fitted_params().chain
+        parts = [run_filter(chain, table).log_densities for table in self._frame_log_likelihoods(X, lengths)]
+        return np.concatenate(parts)
 
     def decode(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> tuple[float, IntArray]:
         """Return the log-probability of the best paths of all sequences together, and their states, shape (n_frames,).
@@ -106,12 +98,12 @@ class HmmScoring:
         GmmAudioError
             If a sequence is impossible under the model.
         """
-        chain, total, paths = self._chain(), 0.0, []
-        for number, log_likelihoods in enumerate(self._frame_log_likelihoods(X, lengths)):
-            path, log_probability = viterbi(*chain, log_likelihoods, end_probs=self.end_probs_)
-            if not np.isfinite(log_probability):
+        chain, total, paths = self._fitted_params().chain, 0.0, []
+        for number, table in enumerate(self._frame_log_likelihoods(X, lengths)):
+            path, log_probability = batch_viterbi(chain, table, np.array([0, len(table)]))
+            if not np.isfinite(log_probability[0]):
                 raise GmmAudioError(f"sequence {number} is impossible under the model: no path has a probability")
-            total += log_probability
+            total += float(log_probability[0])
             paths.append(path)
         return total, np.concatenate(paths)
 
@@ -124,13 +116,12 @@ class HmmScoring:
 
         Rows of a sequence that is impossible under the model are 0.
         """
-        chain = self._chain()
-        return np.concatenate(
-            [
-                forward_backward(*chain, log_likelihoods, end_probs=self.end_probs_).state_posteriors
-                for log_likelihoods in self._frame_log_likelihoods(X, lengths)
-            ]
+        chain = self._fitted_params().chain
+        found = (
+            batch_posteriors(chain, table, np.array([0, len(table)]), tails=True)
+            for table in self._frame_log_likelihoods(X, lengths)
         )
+        return np.concatenate([result.state_posteriors for result in found])
 
     def sample(self, n_samples: int = 1) -> tuple[Float64Array, IntArray]:
         """Draw one sequence; return its frames, shape (n_frames, n_features), and their states, shape (n_frames,).
@@ -143,10 +134,11 @@ class HmmScoring:
 
     def bic(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
-        sequences = list(self._frame_log_likelihoods(X, lengths))
-        chain = self._chain()
-        total = sum(filter_states(*chain, frames, end_probs=self.end_probs_).log_likelihood for frames in sequences)
-        return -2.0 * total + self.n_parameters * float(np.log(sum(map(len, sequences))))
+        n_frames, scores = 0, []
+        for frames in self._sequences(X, lengths):
+            n_frames += len(frames)
+            scores.append(self._log_likelihood(frames))
+        return -2.0 * math.fsum(scores) + self.n_parameters * math.log(n_frames)
 
     def aic(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
         """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
@@ -174,15 +166,26 @@ class HmmScoring:
         tags.input_tags.allow_nan = True
         return tags
 
-    def _chain(self) -> tuple[Float64Array, Float64Array]:
-        """Return start probabilities and transition matrix."""
+    def _log_likelihood(self, frames: FloatArray) -> float:
+        """Return the log-likelihood of a sequence; a long one is gone through in blocks."""
         params = self._fitted_params()
-        return params.start_probs, params.transition_matrix
+        n_blocks = -(-len(frames) // LONG_FRAMES)
+
+        def block_likelihoods(number: int) -> Float64Array:
+            block = frames[number * LONG_FRAMES : (number + 1) * LONG_FRAMES]
+            return params.frame_log_likelihoods(block, precision=self.precision)
+
+        return long_log_likelihood(params.chain, block_likelihoods, n_blocks)[0]
+
+    def _sequences(self, X: Sequences, lengths: npt.ArrayLike | None) -> Iterator[FloatArray]:
+        """Yield the sequences, checked against the model."""
+        n_features = self._fitted_params().n_features
+        yield from each_sequence(self._validated(X, reset=False), lengths, n_features=n_features)
 
     def _frame_log_likelihoods(self, X: Sequences, lengths: npt.ArrayLike | None) -> Iterator[Float64Array]:
         """Yield the log-likelihoods of the frames in the states, sequence by sequence."""
         params = self._fitted_params()
-        for frames in each_sequence(self._validated(X, reset=False), lengths, n_features=params.n_features):
+        for frames in self._sequences(X, lengths):
             yield params.frame_log_likelihoods(frames, precision=self.precision)
 
 

@@ -8,15 +8,15 @@ of states, or uniform for a codebook; `log_pool_share` undoes that.
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.density import Precision, component_log_densities
+from gmmaudio.gmm._blas import one_blas_thread
+from gmmaudio.gmm.density import Precision, component_log_densities, density_tiles
 from gmmaudio.gmm.missing import missing_component_log_densities, split_missing
 from gmmaudio.gmm.parameters import WEIGHT_SUM_TOLERANCE, GmmParams
 from gmmaudio.validation import read_only_array
@@ -111,18 +111,31 @@ class MixtureEmissions:
         """Number of free parameters: weights that sum to 1 in each state, means and variances."""
         return self.pool.n_components * (2 * self.pool.n_features + 1) - self.n_states
 
+    @one_blas_thread
     def frame_log_likelihoods(self, frames: npt.ArrayLike, *, precision: Precision = "single") -> Float64Array:
         """Return ``log p(x_t | state)``, shape (n_frames, n_states); a feature that is NaN is missing.
 
         The missing features are integrated out exactly. A frame has the same bits alone and in any batch.
         """
-        log_densities = _pool_log_densities(self, frames, precision)
-        starts = self.offsets[:-1]
-        maxima = np.maximum.reduceat(log_densities, starts, axis=1)
-        shifts = np.where(np.isfinite(maxima), maxima, 0.0)
-        np.exp(log_densities - np.repeat(shifts, np.diff(self.offsets), axis=1), out=log_densities)
-        with np.errstate(divide="ignore"):
-            return np.asarray(shifts + np.log(_segment_sums(log_densities, self.offsets)))
+        frames, observed = split_missing(frames, n_features=self.pool.n_features)
+        log_likelihoods = np.empty((len(frames), self.n_states))
+        for rows, _, log_densities in density_tiles(self.pool, frames, precision=precision):
+            in_tile = self._state_log_likelihoods(log_densities)
+            log_likelihoods[rows] = in_tile[: rows.stop - rows.start] + (
+                self.pool.log_unit_volume + self.log_pool_share
+            )
+        if observed is not None:
+            partly = ~observed.all(axis=1)
+            rest = missing_component_log_densities(self.pool, frames[partly], observed[partly])
+            log_likelihoods[partly] = self._state_log_likelihoods(np.ascontiguousarray(rest.T)) + self.log_pool_share
+        return log_likelihoods
+
+    def _state_log_likelihoods(self, log_densities: FloatArray) -> Float64Array:
+        """Return ``log Σ exp`` over the Gaussians of each state, shape (n_frames, n_states), from one row for each."""
+        from gmmaudio.hmm._shares import shares_of
+        from gmmaudio.hmm._workspace import Workspace
+
+        return shares_of(self, log_densities.dtype, Workspace()).log_likelihoods(log_densities)
 
     def to_arrays(self) -> dict[str, Any]:
         """Return the arrays that a model file holds."""
@@ -240,12 +253,3 @@ def _pool_log_densities(emissions: Emissions, frames: npt.ArrayLike, precision: 
         rows = ~observed.all(axis=1)
         log_densities[rows] = missing_component_log_densities(pool, frames[rows], observed[rows])
     return log_densities + emissions.log_pool_share
-
-
-def _segment_sums(values: Float64Array, offsets: IntArray) -> Float64Array:
-    """Return the sums of each row over consecutive segments; the bits do not depend on the number of rows."""
-    sums = np.zeros((len(values), len(offsets) - 1))
-    for state, (start, stop) in enumerate(pairwise(offsets)):
-        for k in range(start, stop):
-            sums[:, state] += values[:, k]
-    return sums
