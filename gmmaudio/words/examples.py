@@ -2,13 +2,13 @@
 
 Conventions. Each recording is one *example* of its word. Few people and few rooms are heard in training, many later, so
 each example is also heard spoken faster and slower, which moves the formants as another vocal tract does (Ko et al.
-2015, "Audio augmentation for speech recognition"), in noise (Lippmann, Martin & Paul 1987, "Multi-style training"), and
-between other words with short pauses, as in connected speech. Pauses train the model of silence. All of it is drawn
-from one seed.
+2015, "Audio augmentation for speech recognition"), and in noise (Lippmann, Martin & Paul 1987, "Multi-style
+training"). Joined to strings with short pauses, as in connected speech, they give the pauses that train the model of
+silence. All of it is drawn from one seed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from gmmaudio.features import FeaturePipeline, PipelineConfig
 from gmmaudio.words.acceptor import SILENCE
 from gmmaudio.words.recordings import Progress, speech_span
 
-SPEEDS = (100, 92, 108)
-"""Per cent: how fast the recordings of each round are played."""
+RENDITIONS = ((100, True), (92, False), (108, True))
+"""How each recording is heard beside as it is: speed in per cent, and whether in noise."""
 
 NOISE_SNR_DB = (10.0, 30.0)
 """dB below the speech: the range of the noise that is added."""
@@ -32,22 +32,6 @@ WORDS_IN_STRING = 5
 
 SHORTEST_PAUSE_FRAMES = 3
 """Pauses of fewer frames do not train the model of silence."""
-
-
-@dataclass
-class Examples:
-    """Frames by label, with `SILENCE` for pauses.
-
-    Attributes
-    ----------
-    frames : dict of str to list of array, each of shape (n_frames, n_features)
-    """
-
-    frames: dict[str, list[Float32Array]] = field(default_factory=dict)
-
-    def add(self, label: str, frames: Float32Array) -> None:
-        """Add one example of a label."""
-        self.frames.setdefault(label, []).append(frames)
 
 
 @dataclass(frozen=True)
@@ -65,8 +49,8 @@ def training_examples(
     *,
     rng: np.random.Generator,
     progress: Progress,
-) -> Examples:
-    """Return the frames of all examples in every way in which they are heard.
+) -> dict[str, list[Float32Array]]:
+    """Return the frames of all examples by label, in every way in which they are heard; pauses under `SILENCE`.
 
     Parameters
     ----------
@@ -78,16 +62,21 @@ def training_examples(
     progress : Progress
     """
     pipeline = FeaturePipeline(config)
-    examples = Examples()
+    examples: dict[str, list[Float32Array]] = {}
     heard = [_parts(signal, word, config) for signal, word in zip(signals, words, strict=True)]
     utterances = list(heard)
-    for speed in SPEEDS:
+    for speed, is_noisy in RENDITIONS:
         played = [[_Part(part.label, _played(part.samples, speed)) for part in parts] for parts in heard]
-        utterances += [_in_noise(parts, rng) for parts in _strings(played, config.sample_rate, rng)]
-    for number, parts in enumerate(utterances):
-        progress("listening", number, len(utterances))
-        _cut(parts, pipeline, examples)
-    progress("listening", len(utterances), len(utterances))
+        utterances += [_in_noise(parts, rng) for parts in played] if is_noisy else played
+    strings = _strings(heard, config.sample_rate, rng)
+    for number, parts in enumerate([*utterances, *strings]):
+        progress("listening", number, len(utterances) + len(strings))
+        for label, frames in _cut(parts, pipeline):
+            # Of strings the pauses only: their words follow others, which the normalization remembers for a while, and
+            # most words are said first.
+            if label == SILENCE or number < len(utterances):
+                examples.setdefault(label, []).append(frames)
+    progress("listening", len(utterances) + len(strings), len(utterances) + len(strings))
     return examples
 
 
@@ -105,14 +94,14 @@ def _played(samples: Float32Array, speed: int) -> Float32Array:
 
 
 def _strings(utterances: list[list[_Part]], sample_rate: int, rng: np.random.Generator) -> list[list[_Part]]:
-    """Return the utterances in random order, some at a time joined, with silence before, between and after."""
-    strings = []
+    """Return the utterances joined in random order, with silence before, between and after; every other in noise."""
+    strings: list[list[_Part]] = []
     order = rng.permutation(len(utterances))
     for first in range(0, len(order), WORDS_IN_STRING):
         string = [_pause(sample_rate, rng)]
         for index in order[first : first + WORDS_IN_STRING]:
             string += [*utterances[index], _pause(sample_rate, rng)]
-        strings.append(string)
+        strings.append(_in_noise(string, rng) if len(strings) % 2 else string)
     return strings
 
 
@@ -122,19 +111,17 @@ def _pause(sample_rate: int, rng: np.random.Generator) -> _Part:
 
 
 def _in_noise(parts: list[_Part], rng: np.random.Generator) -> list[_Part]:
-    """Return parts with white noise all through, or, for every other string, without."""
-    if rng.random() < 0.5:
-        return parts
+    """Return parts with white noise all through."""
     power = np.mean([np.square(part.samples).mean() for part in parts if part.label != SILENCE])
-    level = np.sqrt(power) * 10 ** (-rng.uniform(*NOISE_SNR_DB) / 20)
+    level = np.float32(np.sqrt(power) * 10 ** (-rng.uniform(*NOISE_SNR_DB) / 20))
     return [
-        _Part(part.label, part.samples + np.float32(level) * rng.standard_normal(len(part.samples), dtype=np.float32))
+        _Part(part.label, part.samples + level * rng.standard_normal(len(part.samples), dtype=np.float32))
         for part in parts
     ]
 
 
-def _cut(parts: list[_Part], pipeline: FeaturePipeline, examples: Examples) -> None:
-    """Add the frames of an utterance to the examples, each frame to the part in which its middle lies."""
+def _cut(parts: list[_Part], pipeline: FeaturePipeline) -> Iterator[tuple[str, Float32Array]]:
+    """Yield labels and frames of the parts of an utterance; a frame belongs to the part in which its middle lies."""
     frames = pipeline.transform(np.concatenate([part.samples for part in parts]))
     config = pipeline.config.mfcc
     bounds = np.cumsum([0, *(len(part.samples) for part in parts)])
@@ -142,4 +129,4 @@ def _cut(parts: list[_Part], pipeline: FeaturePipeline, examples: Examples) -> N
     cuts = np.searchsorted(middles, bounds)
     for part, start, end in zip(parts, cuts[:-1], cuts[1:], strict=True):
         if end - start >= (SHORTEST_PAUSE_FRAMES if part.label == SILENCE else 1):
-            examples.add(part.label, frames[start:end])
+            yield part.label, frames[start:end]

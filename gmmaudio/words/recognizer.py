@@ -156,7 +156,7 @@ class WordRecognizer:
         config = _normalized_config(signals, words_config(rate))
         rng = np.random.default_rng(self.random_state)
         examples = training_examples(signals, labels, config, rng=rng, progress=progress)
-        self.models = train_models(examples.frames, self.training, progress=progress)
+        self.models = train_models(examples, self.training, progress=progress)
         self.config, self.transform, self._last_network = config, None, None
         return self
 

@@ -22,6 +22,9 @@ FRAMES_PER_COMPONENT = 30
 SOUNDS = {SILENCE: 8, GARBAGE: 16}
 """What is no word has a model of one state with so many Gaussians."""
 
+SOUND_VARIANCE_FLOOR = 0.01
+"""Silence must not be a wide Gaussian that weak sounds fit, too."""
+
 MAX_GARBAGE_EXAMPLES = 1000
 """Garbage is the sound of speech in general, of which a thousand words give a picture."""
 
@@ -107,7 +110,7 @@ def _trained(label: str, examples: Sequence[Float32Array], options: TrainingOpti
         n_states,
         int(np.clip(n_frames // (n_states * FRAMES_PER_COMPONENT), 1, most)),
         topology=Topology.left_right(n_states, forced_end=True),
-        variance_floor=options.variance_floor,
+        variance_floor=SOUND_VARIANCE_FLOOR if label in SOUNDS else options.variance_floor,
         max_iter=options.max_iter,
         tol=0.0,
     )
