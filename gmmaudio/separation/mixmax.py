@@ -21,7 +21,8 @@ from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.separation.training import LOG_FLOOR
 
 LIKELIHOOD_SCALE = 0.1
-"""As for the Wiener filter; with 16 components on takes 40 to 49 of FSDD 0.05 to 0.2 are 0.1 to 0.3 dB better than 1."""
+"""As for the Wiener filter; with 16 components on takes 40 to 49 of FSDD 0.05 to 0.2 are 0.2 to 0.3 dB better than
+1."""
 
 NEGLIGIBLE_POSTERIOR = 1e-3
 """Pairs with less than this in all frames of a block have no part in its masks."""
