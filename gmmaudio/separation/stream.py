@@ -17,6 +17,9 @@ ahead; and after which a stream without gains has its first ones."""
 UPDATE_SEGMENTS = 2
 """Segments between two updates of tracked gains."""
 
+LOUDEST = 1e12
+"""Power relative to the level of the sources beyond which it is all the same: single precision must not overflow."""
+
 MEMORY_FRAMES, MEMORY_STEP = 48, 4
 """Frames, every fourth one, that tracked gains are estimated from: three seconds."""
 
@@ -142,7 +145,7 @@ class SeparationStream(Stage):
         power = power_of(spectra)
         levels = self._levels(power)
         gains = state.gains / state.gains.sum() if state.gains.any() else np.full(self.n_sources, 1 / self.n_sources)
-        relative = np.asarray(power / levels[:, np.newaxis], np.float32)
+        relative = np.asarray(np.minimum(power / levels[:, np.newaxis], LOUDEST), np.float32)
         masks, state.expected = self._maker.masks(relative, gains, state.expected, n_final=n_final)
         estimates: Complex64Array = masks[:, :, np.newaxis] * spectra[:n_final, np.newaxis]
         self._learn(power[:n_final])

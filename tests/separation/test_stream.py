@@ -115,3 +115,9 @@ def test_the_hidden_markov_model_of_a_stream_is_close_to_that_of_the_whole_recor
     first = separator.stft.frame_samples - separator.stft.shift_samples
     # The look-ahead of half a second is all that differs.
     assert_allclose(streamed, whole[first : first + len(mixed), 0], rtol=0, atol=0.02)
+
+
+def test_a_mixture_that_is_far_louder_than_the_levels_say_has_finite_estimates(separator):
+    mixed = mixture()[2]
+    estimates = separator.separate(mixed, PAIR, levels={"low": -300.0, "hiss": -300.0})
+    assert_allclose(estimates["low"] + estimates["hiss"], mixed, rtol=0, atol=1e-6)
