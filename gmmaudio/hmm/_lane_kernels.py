@@ -96,6 +96,15 @@ def lane_posteriors(
 
 
 @_kernel
+def _longest(lengths: IntArray) -> int:
+    """Return the largest length (compiling NumPy's own function takes half a second)."""
+    longest = 0
+    for lane in range(len(lengths)):
+        longest = max(longest, lengths[lane])
+    return longest
+
+
+@_kernel
 def _relative_likelihoods(
     log_likelihoods: Float64Array,
     firsts: IntArray,
@@ -146,7 +155,7 @@ def _forward(
     best, scale, inverse = np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes)
     product = np.ones(n_lanes)
     sums[:] = 0.0
-    for t in range(lengths.max()):
+    for t in range(_longest(lengths)):
         _relative_likelihoods(log_likelihoods, firsts, lengths, t, relative, best)
         scale[:] = 0.0
         for i in range(n_states):
@@ -205,7 +214,7 @@ def _backward(
     arcs = chain.outgoing
     beta, weighted = np.zeros((n_states, n_lanes)), np.empty((n_states, n_lanes))
     overlap, largest, inverse = np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes)
-    for t in range(lengths.max() - 1, -1, -1):
+    for t in range(_longest(lengths) - 1, -1, -1):
         overlap[:] = 0.0
         largest[:] = 0.0
         for i in range(n_states):

@@ -71,6 +71,8 @@ def check(hmm: Any) -> None:
         raise ParameterError(f"variance_floor is {hmm.variance_floor} but must be positive; 1e-3 is usual")
     if not hmm.min_occupancy >= 0:
         raise ParameterError(f"min_occupancy is {hmm.min_occupancy} but must be 0 or more frames")
+    if hmm.prior is not None and not isinstance(hmm.prior, HmmParams):
+        raise ParameterError(f"prior is a {type(hmm.prior).__name__} but must be HmmParams; give params_ of a model")
     numbers_of_components(hmm)
 
 
@@ -85,32 +87,48 @@ def numbers_of_components(hmm: Any) -> IntArray:
 
 
 def chain(hmm: Any) -> Chain:
-    """Return the chain that training starts with: as given, or uniform where the topology allows."""
+    """Return the chain that training starts with: as given, as in the prior, or uniform where the topology allows."""
     topology = as_topology(hmm.topology, hmm.n_states)
-    start, transitions, ends = topology.uniform_probs()
-    if hmm.end_probs_init is not None and ends is None:
-        ends = np.ones(hmm.n_states)
-    found: dict[str, tuple[Any, Any]] = {
-        "start_probs_init": (start, topology.start),
-        "transition_matrix_init": (transitions, topology.transitions),
-        "end_probs_init": (ends, topology.end),
-    }
-    for name, (values, allowed) in found.items():
-        given = getattr(hmm, name)
-        if given is None:
-            continue
-        array = np.asarray(given, dtype=np.float64)
-        if values is not None and array.shape != values.shape:
-            raise ParameterError(f"{name} has shape {array.shape} but needs {values.shape}")
-        if allowed is not None and (array[~allowed] != 0).any():
-            place = [int(axis[0]) for axis in np.nonzero(~allowed & (array != 0))]
-            raise ParameterError(f"{name} is positive at {place}, which the topology forbids; change one of them")
-        found[name] = (array, allowed)
-    given_chain = Chain(*(values for values, _ in found.values()))
-    if given_chain.end_probs is not None and hmm.transition_matrix_init is None and hmm.end_probs_init is not None:
-        given_chain = given_chain._replace(transition_matrix=_rescaled(given_chain))
-    allowed_by_chain(given_chain)  # an unreachable state or a row of zeros is reported here
-    return given_chain
+    start, transitions, ends = topology.uniform_probs() if hmm.prior is None else _chain_of_prior(hmm, topology)
+    matrix = _given(hmm, "transition_matrix_init", (hmm.n_states, hmm.n_states), topology.transitions)
+    given_ends = _given(hmm, "end_probs_init", (hmm.n_states,), topology.end)
+    if given_ends is not None:
+        ends = given_ends
+        transitions = _rescaled(transitions, ends)
+    if matrix is not None:
+        transitions = matrix
+        if ends is not None and given_ends is None:
+            ends = np.maximum(1.0 - matrix.sum(axis=1), 0.0)  # what the rows leave
+    given_start = _given(hmm, "start_probs_init", (hmm.n_states,), topology.start)
+    found = Chain(start if given_start is None else given_start, transitions, ends)
+    allowed_by_chain(found)  # an unreachable state or a row of zeros is reported here
+    return found
+
+
+def _given(hmm: Any, name: str, shape: tuple[int, ...], allowed: BoolArray | None) -> Float64Array | None:
+    """Return given probabilities, which must be 0 where the topology forbids something; None if there are none."""
+    if getattr(hmm, name) is None:
+        return None
+    array = np.asarray(getattr(hmm, name), dtype=np.float64)
+    if array.shape != shape:
+        raise ParameterError(f"{name} has shape {array.shape} but needs {shape}")
+    if allowed is not None and (array[~allowed] != 0).any():
+        place = [int(axis[0]) for axis in np.nonzero(~allowed & (array != 0))]
+        raise ParameterError(f"{name} is positive at {place}, which the topology forbids; change one of them")
+    return array
+
+
+def _chain_of_prior(hmm: Any, topology: Topology) -> Chain:
+    """Return the chain of the prior, which must fit the other options."""
+    prior = hmm.prior
+    if prior.n_states != hmm.n_states:
+        raise ParameterError(f"the prior model has {prior.n_states} states but n_states is {hmm.n_states}")
+    forbidden = [prior.start_probs[~topology.start], prior.transition_matrix[~topology.transitions]]
+    if topology.end is not None and prior.end_probs is not None:
+        forbidden.append(prior.end_probs[~topology.end])
+    if np.concatenate(forbidden).any() or (topology.end is not None and prior.end_probs is None):
+        raise ParameterError("the prior model does what the topology forbids; leave topology out to take the prior's")
+    return Chain(prior.start_probs, prior.transition_matrix, prior.end_probs)
 
 
 def allowed_by_chain(chain: Chain) -> Topology:
@@ -241,12 +259,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
 
 
-def _rescaled(chain: Chain) -> Float64Array:
-    """Return the uniform transition matrix, its rows scaled to what the given end probabilities leave."""
-    assert chain.end_probs is not None
-    matrix = chain.transition_matrix
+def _rescaled(matrix: Float64Array, ends: Float64Array) -> Float64Array:
+    """Return a transition matrix with its rows scaled to what the end probabilities leave."""
     sums = matrix.sum(axis=1, keepdims=True)
-    return np.where(sums > 0, matrix / np.where(sums > 0, sums, 1.0), 0.0) * (1.0 - chain.end_probs)[:, np.newaxis]
+    return np.where(sums > 0, matrix / np.where(sums > 0, sums, 1.0), 0.0) * (1.0 - ends)[:, np.newaxis]
 
 
 def _rows(emissions: Emissions, name: str) -> Float64Array:

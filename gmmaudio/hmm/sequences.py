@@ -168,6 +168,11 @@ class SequenceSource:
                 self.n_features = array.shape[1]
             if len(array) == 0:
                 raise ParameterError(f"{name} is an empty sequence (0 frames); leave it out")
+            if array.ndim == 2 and array.shape[1] != self.n_features:
+                raise ParameterError(
+                    f"{name} has {array.shape[1]} features but the sequences before it have {self.n_features}; "
+                    "make all with the same feature settings"
+                )
             digests = []
             for start in range(0, len(array), LONG_FRAMES):
                 block = array[start : start + LONG_FRAMES]

@@ -259,6 +259,20 @@ def test_what_is_not_updated_stays(data, name):
         assert np.allclose(found, old, rtol=1e-12, atol=0) == (which == name), which
 
 
+def test_a_prior_brings_its_topology(data):
+    base = random_hmm(np.random.default_rng(3), left_right=True)
+    hmm = GMMHMM(3, 2, prior=base, max_iter=3, tol=0.0).fit(data)
+    np.testing.assert_array_equal(hmm.topology_.transitions, base.transition_matrix > 0)
+    assert not hmm.transition_matrix_[base.transition_matrix == 0].any()
+
+
+def test_given_ends_and_transitions_complete_each_other(data):
+    topology = Topology.left_right(2, forced_end=True)
+    by_ends = GMMHMM(2, topology=topology, end_probs_init=[0.0, 0.2], max_iter=1, tol=0.0)
+    by_matrix = GMMHMM(2, topology=topology, transition_matrix_init=[[0.5, 0.5], [0.0, 0.8]], max_iter=1, tol=0.0)
+    assert by_ends.fit(data).history_ == pytest.approx(by_matrix.fit(data).history_, rel=1e-12)
+
+
 def test_tol_zero_runs_all_iterations_without_a_warning(data):
     assert fitted(data, max_iter=7).n_iter_ == 7
 
@@ -518,7 +532,15 @@ BAD_OPTIONS = {
         {"weights_init": np.ones((3, 1)), "means_init": np.zeros((3, 1, 2)), "covariances_init": -np.ones((3, 1, 2))},
         "variances must be positive",
     ),
-    "a prior of other states": ({"prior": random_hmm(np.random.default_rng(0), (2, 2))}, "prior model|n_states"),
+    "a prior of other states": (
+        {"prior": random_hmm(np.random.default_rng(0), (2, 2))},
+        "the prior model has 2 states but n_states is 3",
+    ),
+    "a prior that is no model": ({"prior": 16.0}, "prior is a float but must be HmmParams"),
+    "a prior of another topology": (
+        {"prior": random_hmm(np.random.default_rng(0)), "topology": "left-right"},
+        "does what the topology forbids",
+    ),
     "relevance of zero": (
         {"prior": random_hmm(np.random.default_rng(0)), "n_components": 2, "relevance_factor": 0.0},
         "relevance_factor is 0.0",

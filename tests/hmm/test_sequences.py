@@ -124,7 +124,11 @@ BAD = {
     "a single number as lengths": ((np.zeros((3, 2)), 3), {}, "whole numbers"),
     "lengths with a list": (([np.zeros((3, 2))], [3]), {}, "one sequence per item"),
     "infinity": (([np.zeros((3, 2)), np.full((2, 2), np.inf)],), {}, r"X\[1\] holds NaN, infinity"),
-    "another number of features": (([np.zeros((3, 2)), np.zeros((3, 1))],), {}, r"X\[1\] has 1 columns"),
+    "another number of features": (
+        ([np.zeros((3, 2)), np.zeros((3, 1))],),
+        {},
+        r"X\[1\] has 1 features but the sequences before it have 2",
+    ),
     "one axis": (([np.zeros((3, 2)), np.zeros(3)],), {}, r"X\[1\] has shape \(3,\)"),
     "text": (([np.zeros((3, 2)), np.array([["a", "b"]])],), {}, r"X\[1\] is not an array of real numbers"),
     "a generator": ((iter([np.zeros((3, 2))]),), {}, "only once"),
