@@ -8,8 +8,8 @@ import soundfile
 from gmmaudio.features import DeltasConfig, FeaturePipeline, MfccConfig
 from gmmaudio.gmm import GMM, GmmParams
 
-N_MFCC = {13: 13, 39: 13, 60: 20}
-"""Coefficients for each number of features; with first and second differences, except for 13."""
+N_MFCC = {13: 13, 20: 20, 39: 13, 60: 20}
+"""Coefficients for each number of features; with first and second differences, for 39 and 60."""
 
 TILING_NOISE = 0.01
 """Standard deviation of the noise on repeated frames, relative to that of each feature."""
@@ -17,19 +17,24 @@ TILING_NOISE = 0.01
 
 def speech_frames(recordings: Path, *, n_features: int, n_frames: int | None) -> np.ndarray:
     """Return float32 MFCCs of all WAV files in a folder, repeated with a little noise if more are wanted."""
-    paths = sorted(recordings.glob("*.wav"))
-    sample_rate = soundfile.info(paths[0]).samplerate
-    pipeline = FeaturePipeline(
-        mfcc=MfccConfig(sample_rate=sample_rate, n_mfcc=N_MFCC[n_features], n_mels=23),
-        deltas=None if n_features == 13 else DeltasConfig(order=2),
-    )
-    frames = np.concatenate([pipeline.transform(soundfile.read(path, dtype="float32")[0]) for path in paths])
+    frames = np.concatenate(recording_frames(recordings, n_features=n_features))
     if n_frames is None or n_frames <= len(frames):
         return frames[:n_frames]
     rng = np.random.default_rng(0)
     repeated = np.resize(frames, (n_frames, n_features))
     noise = rng.standard_normal(repeated.shape, dtype=np.float32)
     return repeated + np.float32(TILING_NOISE) * frames.std(axis=0) * noise
+
+
+def recording_frames(recordings: Path, *, n_features: int) -> list[np.ndarray]:
+    """Return float32 MFCCs of each WAV file in a folder, in the order of their names."""
+    paths = sorted(recordings.glob("*.wav"))
+    sample_rate = soundfile.info(paths[0]).samplerate
+    pipeline = FeaturePipeline(
+        mfcc=MfccConfig(sample_rate=sample_rate, n_mfcc=N_MFCC[n_features], n_mels=23),
+        deltas=None if n_features == N_MFCC[n_features] else DeltasConfig(order=2),
+    )
+    return [pipeline.transform(soundfile.read(path, dtype="float32")[0]) for path in paths]
 
 
 def dense_frames(*, n_features: int, n_frames: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from gmmaudio._typing import AnyArray
 from gmmaudio.em import EmResult
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.persistence import StoredModel, load, remove_unfinished, restore, save
@@ -24,6 +25,9 @@ WRITE_SHARE = 0.02
 
 Identity = Mapping[str, str | int | float | None]
 """Whatever the result of a run depends on, by the names that messages use."""
+
+_MODELS = ("params", "previous")
+"""The models that a state may hold, by their attributes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,29 +47,43 @@ class Checkpoint:
 
     def to_stored(self) -> StoredModel:
         """Return the checkpoint as it is written to a file."""
-        params = self.result.params.to_stored()
-        config = {
+        result = self.result
+        config: dict[str, Any] = {
             "identity": dict(self.identity),
-            "converged": self.result.converged,
-            "fall_expected": self.result.fall_expected,
-            "params": {"kind": params.kind, "config": params.config},
+            "converged": result.converged,
+            "fall_expected": result.fall_expected,
         }
-        arrays = {f"params_{name}": array for name, array in params.arrays.items()}
-        return StoredModel("checkpoint", config, arrays | {"history": np.array(self.result.history, dtype=np.float64)})
+        arrays: dict[str, AnyArray] = {"history": np.array(result.history, dtype=np.float64)}
+        for name in _MODELS:
+            model = getattr(result, name)
+            if model is not None:
+                stored = model.to_stored()
+                config[name] = {"kind": stored.kind, "config": stored.config}
+                arrays |= {f"{name}_{key}": array for key, array in stored.arrays.items()}
+        return StoredModel("checkpoint", config, arrays)
 
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
         """Build the checkpoint from what a file holds."""
-        config, arrays = stored.config, dict(stored.arrays)
-        history = tuple(arrays.pop("history").tolist())
+        config = stored.config
+        history = tuple(stored.arrays["history"].tolist())
         if not isinstance(config["identity"], dict):
             raise GmmAudioError("its identity is not a table of options")
         flags = config["converged"], config["fall_expected"]
         if not all(isinstance(flag, bool) for flag in flags):
             raise GmmAudioError("converged and fall_expected must be true or false")
-        param_arrays = {name.removeprefix("params_"): array for name, array in arrays.items()}
-        params = restore(StoredModel(config["params"]["kind"], config["params"]["config"], param_arrays))
-        return cls(config["identity"], EmResult(params, history, len(history), *flags))
+        models = {name: _restored(stored, name) for name in _MODELS if name in config}
+        return cls(
+            config["identity"],
+            EmResult(models["params"], history, len(history), *flags, previous=models.get("previous")),
+        )
+
+
+def _restored(stored: StoredModel, name: str) -> Any:
+    """Return one of the models in a checkpoint."""
+    prefix = f"{name}_"
+    arrays = {key.removeprefix(prefix): array for key, array in stored.arrays.items() if key.startswith(prefix)}
+    return restore(StoredModel(stored.config[name]["kind"], stored.config[name]["config"], arrays))
 
 
 class CheckpointFile:

@@ -6,35 +6,31 @@ stay on the workers; statistics and, for the start, a sample of frames travel.
 
 Bits. The statistics of a chunk depend on the chunk and the parameters alone, and they are added in an order that
 depends on the number of chunks alone. So any number of workers gives the same bits, and so does a run in which workers
-die and Dask repeats their work (on processors of one kind: matrix products differ by roundings between kinds). Another
-cutting into chunks, or `GMM.fit` on all frames at once, differs by the rounding of the arithmetic.
+die and Dask repeats their work (on processors of one kind: matrix products differ by roundings between kinds). Chunks
+of `gmmaudio.gmm.statistics.CHAPTER_FRAMES` (the last one may be shorter) give the bits of `GMM.fit` on all frames at
+once; another cutting differs by the rounding of the arithmetic.
 """
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from gmmaudio import __version__
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
-from gmmaudio.em import run_em
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
-from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_ml, global_moments
 from gmmaudio.gmm.estimator import GMM
-from gmmaudio.gmm.initialization import STEP_FRAMES, Subsample, single_gaussian, subsample_limit
+from gmmaudio.gmm.initialization import STEP_FRAMES, Moments, Subsample, step_moments
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.gmm.statistics import SUM_WIDTH, GmmStats, accumulate_stats, sum_of
 from gmmaudio.gmm.survey import Survey
+from gmmaudio.gmm.training import check_options, empty_sample, train
 from gmmaudio.validation import check_frames
 
 if TYPE_CHECKING:
@@ -46,9 +42,6 @@ WORKERS_TIMEOUT = 60.0
 
 POLL_INTERVAL = 5.0
 """Seconds of waiting for results between two looks at whether there are workers."""
-
-SUM_WIDTH = 8
-"""Statistics that one task of the tree adds."""
 
 CHUNKS_NEEDED = "a Dask array, or a list of delayed arrays, futures or .npy paths is needed; GMM.fit takes NumPy arrays"
 CLUSTER_GONE = "the Dask cluster has gone away or has no workers; start it, or its workers, and connect a new client"
@@ -111,45 +104,34 @@ def fit_gmm(
         raise ParameterError(f"gmm is {gmm!r} but must be an estimator that holds the options, such as GMM(512)")
     _check_client(client)
     fitted: GMM = clone(gmm)
-    fitted._check_options()
+    check_options(fitted)
     frames = _ClusterFrames(client, chunks, keep_on_workers=keep_on_workers)
     mean, variance = frames.global_moments()
-    floor = absolute_variance_floor(mean, variance, fraction=gmm.variance_floor)
     surveyed = Survey(frames.n_frames, frames.n_features, float(frames.n_frames), mean, variance, digest="")
     random_state = check_random_state(fitted.random_state)
-    result = run_em(
-        fitted._start(surveyed, _sample(fitted, frames, random_state), floor, random_state),
+    result, fitted.variance_floor_ = train(
+        fitted,
         lambda params: frames.accumulate(params, precision=gmm.precision),
-        lambda stats: estimate_ml(stats, variance_floor=floor),
-        max_iter=gmm.max_iter,
-        tol=gmm.tol,
-        may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
+        surveyed,
+        _sample(fitted, frames, random_state),
+        random_state,
         callback=callback,
     )
-    if not result.converged and gmm.tol > 0:
-        warnings.warn(
-            f"EM stopped at max_iter={gmm.max_iter} before the change per iteration fell below tol={gmm.tol}; "
-            "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
     fitted.n_features_in_ = frames.n_features
-    fitted.variance_floor_ = floor
-    fitted._publish(result.params, result.history, result.converged, float(frames.n_frames))
+    fitted._publish(result.params, result.history, result.converged, surveyed.total_weight)
     return fitted
 
 
 def _sample(gmm: GMM, frames: "_ClusterFrames", random_state: np.random.RandomState) -> Subsample | None:
     """Return the frames that `GMM.fit` would choose to start from; none if the options give the start in full."""
-    if all(values is not None for values in (gmm.weights_init, gmm.means_init, gmm.covariances_init)):
+    numbers = empty_sample(gmm, random_state)  # chooses by the place in the stream, so it can do so without the frames
+    sample = empty_sample(gmm, random_state)
+    if numbers is None or sample is None:
         return None
-    limit = subsample_limit(gmm.n_components)
-    numbers = Subsample(limit, random_state)  # chooses by the place in the stream, so it can do so without the frames
     for start in range(0, frames.n_frames, STEP_FRAMES):
         rows = np.arange(start, min(start + STEP_FRAMES, frames.n_frames), dtype=np.float64)
         numbers.push(rows[:, np.newaxis], np.ones(len(rows)))
     chosen = frames.take(numbers.result()[0][:, 0].astype(np.intp))
-    sample = Subsample(limit, random_state)
     sample.push(chosen, np.ones(len(chosen)))
     return sample
 
@@ -187,17 +169,19 @@ class _ClusterFrames:
         shared = delayed(params, traverse=False)
         stats = [_task(_stats, chunk, shared, precision, self._n_threads) for chunk in self._chunks]
         while len(stats) > 1:
-            stats = [delayed(_sum)(stats[start : start + SUM_WIDTH]) for start in range(0, len(stats), SUM_WIDTH)]
+            stats = [delayed(sum_of)(stats[start : start + SUM_WIDTH]) for start in range(0, len(stats), SUM_WIDTH)]
         total: GmmStats = self._results(stats)[0]
         return total
 
     def global_moments(self) -> tuple[Float64Array, Float64Array]:
-        """Return mean and variance of all frames: from their statistics under one Gaussian near the data."""
+        """Return mean and variance of all frames; if chunks are whole steps, with the bits of `Moments` of them all."""
         first = self._chunks[int(np.flatnonzero(self._ends)[0])]  # that is not empty
-        mean, variance = self._results([_task(_gaussian, first)])[0]
-        unit = absolute_variance_floor(mean, variance, fraction=1.0)
-        params = GmmParams([1.0], mean[np.newaxis], unit[np.newaxis])
-        return global_moments(self.accumulate(params, precision="double"))
+        origin = self._results([_task(_take, first, np.zeros(1, np.intp))])[0][0].astype(np.float64)
+        moments = Moments(origin)
+        for steps in self._results([_task(_moments, chunk, origin) for chunk in self._chunks]):
+            for step in steps:
+                moments.join(step)
+        return moments.result()
 
     def take(self, rows: IntArray) -> FloatArray:
         """Return the frames with these numbers, in ascending order, to the client."""
@@ -233,7 +217,8 @@ class _ClusterFrames:
 
         while True:
             try:
-                wait(futures, timeout=POLL_INTERVAL)
+                with self._client.as_current():  # `wait` asks for it, and it need not be the default one
+                    wait(futures, timeout=POLL_INTERVAL)
                 return
             except TimeoutError:
                 _wait_for_worker(self._client)
@@ -358,10 +343,12 @@ def _checked_shape(frames: npt.ArrayLike, name: str) -> tuple[int, ...]:
     return check_frames(_opened(frames, name), name=name).shape
 
 
-def _gaussian(frames: npt.ArrayLike, name: str) -> tuple[Float64Array, Float64Array]:
-    """Return mean and variance of a chunk."""
-    array = check_frames(_opened(frames, name), name=name)
-    return single_gaussian(array, np.ones(len(array)))
+def _moments(frames: npt.ArrayLike, name: str, origin: Float64Array) -> Float64Array:
+    """Return the moments of the steps of a chunk, a row each."""
+    array: FloatArray = np.asarray(_opened(frames, name))
+    steps = (array[start : start + STEP_FRAMES] for start in range(0, len(array), STEP_FRAMES))
+    rows = [step_moments(step, np.ones(len(step)), origin) for step in steps]
+    return np.reshape(rows, (-1, 1 + 2 * len(origin)))
 
 
 def _take(frames: npt.ArrayLike, name: str, rows: IntArray) -> FloatArray:
@@ -373,8 +360,3 @@ def _take(frames: npt.ArrayLike, name: str, rows: IntArray) -> FloatArray:
 def _stats(frames: npt.ArrayLike, name: str, params: GmmParams, precision: Precision, n_threads: int) -> GmmStats:
     """Return the statistics of a chunk."""
     return accumulate_stats(params, _opened(frames, name), precision=precision, n_threads=n_threads)
-
-
-def _sum(stats: Sequence[GmmStats]) -> GmmStats:
-    """Return the sum, from the first to the last."""
-    return reduce(add, stats)

@@ -105,6 +105,36 @@ def test_the_same_frames_in_chunks_go_on_from_the_checkpoint_of_the_array(X, exp
     assert_same_bits(GMM(4, **OPTIONS).fit([X[:100], X[100:]], checkpoint=path), expected)
 
 
+@pytest.fixture(scope="module")
+def overlapping():
+    """Frames of components that overlap: EM is slow, and its steps are lengthened."""
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 1, (10, 3))[rng.integers(10, size=2000)] + rng.normal(0, 0.7, (2000, 3))
+
+
+RELAXED = {"tol": 1e-4, "max_iter": 100, "random_state": 0}
+
+
+@pytest.mark.parametrize("iteration", [5, 6, 7, 8, 12])  # the sixth and the seventh are the first lengthened ones
+def test_lengthened_steps_go_on_with_the_same_bits(overlapping, path, iteration):
+    with pytest.raises(StoppedError):
+        GMM(10, **RELAXED).fit(overlapping, checkpoint=path, callback=stop_at(iteration))
+    assert_same_bits(GMM(10, **RELAXED).fit(overlapping, checkpoint=path), GMM(10, **RELAXED).fit(overlapping))
+
+
+@pytest.mark.parametrize("max_iter", [5, 6, 12])
+def test_a_higher_limit_goes_on_with_lengthened_steps(overlapping, path, max_iter):
+    GMM(10, **(RELAXED | {"max_iter": max_iter})).fit(overlapping, checkpoint=path)
+    assert_same_bits(GMM(10, **RELAXED).fit(overlapping, checkpoint=path), GMM(10, **RELAXED).fit(overlapping))
+
+
+def test_a_checkpoint_without_the_previous_parameters_is_read(X, path):
+    """As in trainings of plain EM, and in files written before there were other steps."""
+    interrupted(X, path)
+    assert load(path).result.previous is None
+    assert not [name for name in load(path).to_stored().arrays if name.startswith("previous")]
+
+
 def test_a_random_start_is_kept_for_going_on(X, path):
     options = {"random_state": None, "init": "random"}
     seen = []
@@ -230,7 +260,7 @@ import gmmaudio.checkpoint
 from gmmaudio.gmm import GMM
 gmmaudio.checkpoint.WRITE_SHARE = 0.5  # so that many kills fall into the middle of writing
 frames, checkpoint, result = sys.argv[1:]
-gmm = GMM(8, init="random", random_state=0, max_iter=300, tol=0.0)
+gmm = GMM(8, init="random", random_state=0, max_iter=300, tol=1e-12)
 print("ready", flush=True)
 gmm.fit([frames], checkpoint=checkpoint or None)
 np.savez(result, gmm.weights_, gmm.means_, gmm.covariances_, np.array(gmm.history_))

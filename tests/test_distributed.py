@@ -18,6 +18,7 @@ from gmmaudio.distributed import SUM_WIDTH, fit_gmm
 from gmmaudio.em import run_em
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
+from gmmaudio.gmm.statistics import CHAPTER_FRAMES
 
 REASON = "Dask is not installed; it comes with the extra 'distributed'"
 distributed = pytest.importorskip("distributed", reason=REASON)
@@ -173,6 +174,23 @@ def test_in_double_precision_the_result_is_that_of_one_machine_with_its_initiali
     assert_close(fit_gmm(client, paths, gmm), gmm.fit(frames), rtol=DOUBLE_PRECISION)
 
 
+def test_one_chunk_gives_the_bits_of_one_machine_with_its_lengthened_steps(client, frames):
+    gmm = GMM(12, random_state=3, tol=1e-3)
+    fitted, expected = fit_gmm(client, delayed_chunks([frames]), gmm), gmm.fit(frames)
+    plain = GMM(12, random_state=3, tol=0.0, max_iter=expected.n_iter_).fit(frames)
+    assert fitted.history_ == expected.history_ != plain.history_
+    assert_array_equal(fitted.means_, expected.means_)
+
+
+def test_chunks_of_a_chapter_give_the_bits_of_one_machine(client):
+    rng = np.random.default_rng(0)
+    n_frames = 9 * CHAPTER_FRAMES + 5000  # more than one level of the tree, and a rest that is no whole step
+    frames = np.cumsum(rng.normal(scale=0.1, size=(n_frames, 2)), axis=0, dtype=np.float32)
+    gmm = GMM(33, random_state=3, max_iter=2, tol=0.0)
+    chunks = da.from_array(frames, chunks=(CHAPTER_FRAMES, -1))
+    assert_same_bits(fit_gmm(client, chunks, gmm), gmm.fit(frames))
+
+
 def test_in_single_precision_the_result_is_that_of_one_machine(undisturbed, frames, start):
     assert_close(undisturbed, GMM(**start.get_params()).fit(frames), rtol=SINGLE_PRECISION)
 
@@ -319,6 +337,11 @@ def test_a_closed_client_is_refused(cluster, paths, start):
     client.close()
     with pytest.raises(ParameterError, match="the client is closed"):
         fit_gmm(client, paths, start)
+
+
+def test_a_client_that_is_not_the_default_one_does(cluster, undisturbed, paths, start):
+    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+        assert_same_bits(fit_gmm(client, paths, start), undisturbed)
 
 
 def test_a_client_that_closes_on_the_way_ends_the_training(cluster, paths, start):

@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -16,17 +17,8 @@ class ScriptedStats:
 def run_script(log_likelihoods, **options):
     """EM whose parameters are the number of updates, and whose log-likelihoods are given."""
     options = {"max_iter": len(log_likelihoods), "tol": 1e-3} | options
-    return run_em(0, lambda params: ScriptedStats(log_likelihoods[params]), lambda stats: last_update(stats), **options)
-
-
-def last_update(stats):
-    last_update.count += 1
-    return last_update.count
-
-
-@pytest.fixture(autouse=True)
-def _count_from_zero():
-    last_update.count = 0
+    updates = itertools.count(1)
+    return run_em(0, lambda params: ScriptedStats(log_likelihoods[params]), lambda _: next(updates), **options)
 
 
 def test_tol_zero_runs_all_iterations_even_without_change():
@@ -71,6 +63,87 @@ def test_a_fall_by_rounding_is_silent():
 def test_a_fall_after_a_step_that_may_fall_is_silent():
     result = run_script([-1.0, -1.5, -0.5], may_fall=lambda params, stats: params == 0)
     assert result.n_iter == 3
+
+
+SLOW = (-8.0, -7.0, -6.2, -5.6, -5.2)  # each gain is more than half of the one before
+
+
+def relaxed_steps(log_likelihoods, **options):
+    """Return what relaxation was asked to go beyond, in a run where it goes nowhere."""
+    steps = []
+    run_script(log_likelihoods, relax=lambda *step: steps.append(step) or step[1], **options)
+    return steps
+
+
+def test_steps_are_relaxed_from_the_second_gain_on_where_gains_shrink_slowly():
+    assert relaxed_steps(SLOW) == [(2, 3), (3, 4)]
+
+
+def test_steps_are_plain_where_gains_shrink_fast():
+    assert relaxed_steps([-8.0, -4.0, -3.0, -2.7, -2.6]) == []
+
+
+def test_a_step_that_may_fall_is_not_relaxed():
+    assert relaxed_steps(SLOW, may_fall=lambda params, _: params == 2) == [(3, 4)]
+
+
+BEYOND = 9
+"""Parameters that relaxation goes to in `run_beyond`."""
+
+
+def run_beyond(log_likelihood, **options):
+    """EM on `SLOW` whose relaxed steps have one log-likelihood."""
+    scripted = dict(enumerate(SLOW)) | {BEYOND: log_likelihood}
+    return run_script(scripted, relax=lambda *_: BEYOND, **({"max_iter": len(SLOW)} | options))
+
+
+@pytest.mark.parametrize("log_likelihood", [-7.0, -6.1999, math.nan, -math.inf])
+def test_a_relaxed_step_that_does_not_gain_the_tolerance_is_undone(log_likelihood):
+    assert run_beyond(log_likelihood) == run_script(SLOW, relax=lambda _, updated: updated)
+
+
+def test_a_relaxed_step_that_gains_enters_the_iteration():
+    seen = []
+    run_beyond(-5.0, max_iter=4, callback=lambda *call: seen.append(call))
+    assert seen[-1] == (4, BEYOND, -5.0)
+
+
+def test_only_a_plain_step_ends_a_run():
+    gain_of_the_plain_step = 0.6
+    assert not run_beyond(-6.2, max_iter=4, tol=gain_of_the_plain_step - 1e-9).converged
+    assert run_beyond(-6.2, max_iter=4, tol=gain_of_the_plain_step + 1e-9).converged
+
+
+def square_root_em(max_iter, **options):
+    """EM that approaches 0 slowly."""
+    return run_em(
+        4.0,
+        lambda params: ScriptedStats(-(params**2)),
+        lambda stats: 0.9 * math.sqrt(-stats.log_likelihood),
+        max_iter=max_iter,
+        tol=1e-6,
+        **options,
+    )
+
+
+def relax(params, updated):
+    return params + 1.5 * (updated - params)
+
+
+def test_relaxation_comes_further_in_as_many_iterations():
+    assert square_root_em(12, relax=relax).history[-1] > square_root_em(12).history[-1]
+
+
+@pytest.mark.parametrize("max_iter", [3, 4, 5])
+def test_what_a_relaxed_run_returns_is_a_plain_update_of_what_entered_last(max_iter):
+    result = square_root_em(max_iter, relax=relax)
+    assert result.params == pytest.approx(0.9 * result.previous, rel=1e-12)
+
+
+@pytest.mark.parametrize("n_before", [1, 3, 5])
+def test_a_relaxed_run_goes_on_from_an_earlier_one_as_if_it_had_not_stopped(n_before):
+    resumed = square_root_em(12, relax=relax, resume=square_root_em(n_before, relax=relax))
+    assert resumed == square_root_em(12, relax=relax)
 
 
 def test_callback_gets_iteration_parameters_and_their_log_likelihood():

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "gmm": BASE | {"checkpoint", "em", "persistence"},
     "distributed": BASE | {"em", "gmm", "persistence"},
     "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
-    "speaker": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
+    "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     "cli": BASE
     | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "load", "save"},
 }

@@ -15,6 +15,10 @@ from gmmaudio.errors import GmmAudioError, GmmAudioWarning
 # Sizes near 2³¹ and 2³² are what programs write into a header when they write to a pipe: "not known".
 _UNKNOWN_SIZE = 0x7FFF0000
 _SIZE_SLACK = 64  # bytes; many programs get the outermost chunk wrong by a few
+_NIST_HEADER = 1024  # bytes that a NIST header has at least
+
+# What libsndfile notes in its log when it misses the end of an OGG or VOC file, and reads on without a word.
+_SIGNS_OF_EARLY_END = ("without an End-Of-Stream flag", "Seems to be a truncated file")
 
 
 def open_sound(file: BinaryIO, name: str) -> Any:
@@ -35,22 +39,23 @@ def open_sound(file: BinaryIO, name: str) -> Any:
         ) from None
     except TypeError:  # soundfile's answer to a name that ends in .raw
         raise GmmAudioError(f"{name} holds raw samples without a header; say what they are (pcm_format)") from None
-    _check_complete(sound.extra_info, name)
+    _check_complete(sound, file, name)
     return sound
 
 
-def _check_complete(header_log: str, name: str) -> None:
-    """Raise if the header of a WAV, W64, RF64, AIFF or AU file promises more bytes than are there.
+def _check_complete(sound: Any, file: BinaryIO, name: str) -> None:
+    """Raise if the header of a WAV, W64, RF64, AIFF, AU, CAF or NIST file promises more than is there.
 
     An error and not a warning: a copy that broke off is easily made again, and a decision from half of the evidence
     would look as sure as one from all of it.
     """
-    for promised, there in re.findall(r": (\d+) \(should be (\d+)\)", header_log):
+    for promised, there in re.findall(r": (\d+) \(should be (\d+)\)", sound.extra_info):
         if int(there) + _SIZE_SLACK < int(promised) < _UNKNOWN_SIZE:
-            raise GmmAudioError(
-                f"{name} is cut off: its header promises {promised} bytes and {there} are there; copy it again, or "
-                "keep what is left with: ffmpeg -i FILE repaired.wav"
-            )
+            raise _cut_off(name, f"its header promises {promised} bytes and {there} are there")
+    if sound.format == "NIST":  # libsndfile believes the length of the file, not the header
+        promise = re.search(rb"sample_count -i (\d+)", _start(file, _NIST_HEADER))
+        if promise and int(promise[1]) > sound.frames:
+            raise _cut_off(name, f"its header promises {int(promise[1])} samples and {sound.frames} are there")
 
 
 def file_blocks(sound: Any, file: BinaryIO, *, block_samples: int, name: str) -> Iterator[Float32Array]:
@@ -69,8 +74,19 @@ def file_blocks(sound: Any, file: BinaryIO, *, block_samples: int, name: str) ->
     # A FLAC header knows the length; in MP3 and OGG the number of frames is an estimate at best.
     if sound.format == "FLAC" and n_read < sound.frames:
         raise _broken(name, n_read / sound.samplerate)
-    if sound.format == "MP3":
+    if any(sign in sound.extra_info for sign in _SIGNS_OF_EARLY_END):
+        raise _cut_off(name, f"it ends after {n_read / sound.samplerate:.2f} s, where there should be more")
+    if sound.format in ("MP3", "OGG"):
         _warn_unread(file, name, n_read / sound.samplerate)
+    if sound.format == "MP3":
+        _warn_short(name, n_read / sound.samplerate, sound.frames / sound.samplerate)
+
+
+def _cut_off(name: str, what_is_missing: str) -> GmmAudioError:
+    """Return the error of a file whose end is missing."""
+    return GmmAudioError(
+        f"{name} is cut off: {what_is_missing}; copy it again, or keep what is left with: ffmpeg -i FILE repaired.wav"
+    )
 
 
 def _broken(name: str, seconds: float) -> GmmAudioError:
@@ -91,6 +107,25 @@ def _warn_unread(file: BinaryIO, name: str, seconds: float) -> None:
             GmmAudioWarning,
             stacklevel=3,
         )
+
+
+def _warn_short(name: str, seconds: float, promised: float) -> None:
+    """Warn if there is less than nine tenths of what the header says, or of what the size and the bit rate suggest."""
+    if seconds < 0.9 * promised:
+        warnings.warn(
+            f"{name} should last {promised:.2f} s but ends after {seconds:.2f} s; if it is cut off, copy it again",
+            GmmAudioWarning,
+            stacklevel=3,
+        )
+
+
+def _start(file: BinaryIO, n_bytes: int) -> bytes:
+    """Return the first bytes of a seekable file."""
+    position = file.tell()
+    file.seek(0)
+    start = file.read(n_bytes)
+    file.seek(position)
+    return start
 
 
 def _size(file: BinaryIO) -> int:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +13,8 @@ from gmmaudio._typing import Float32Array
 from gmmaudio.audio.files import file_blocks, open_sound
 from gmmaudio.audio.pcm import PcmFormat, pcm_blocks
 from gmmaudio.audio.resampling import Resampler
-from gmmaudio.audio.signals import ClippingMeter, check_finite, check_sample_rate
-from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
+from gmmaudio.audio.signals import ClippingMeter, check_finite, check_sample_rate, warn_clipped
+from gmmaudio.errors import GmmAudioError, ParameterError
 
 Source = str | os.PathLike[str] | BinaryIO
 ChannelPolicy = int | Literal["mix"] | None
@@ -113,8 +112,8 @@ def stream_blocks(
     Warns
     -----
     GmmAudioWarning
-        If more than one sample in a thousand is clipped (see `ClippingMeter`), if part of an MP3 file could not be
-        read, or if raw samples end in the middle of one.
+        If more than one sample in a thousand is clipped (see `ClippingMeter`), if part of an MP3 or OGG file could not
+        be read, or if raw samples end in the middle of one.
 
     Examples
     --------
@@ -228,12 +227,12 @@ def _mono_blocks(blocks: Iterator[Float32Array], columns: slice, sample_rate: in
         meter.push(wanted)
         if not warned and meter.is_clipped(least_samples=patience):
             warned = True
-            _warn_clipped(meter, name)
+            warn_clipped(meter, name)
         yield _mean_channel(wanted)
     if n_samples == 0:
         raise GmmAudioError(f"{name} holds no samples; record or copy it again")
     if not warned and meter.is_clipped():
-        _warn_clipped(meter, name)
+        warn_clipped(meter, name)
 
 
 def _mean_channel(samples: Float32Array) -> Float32Array:
@@ -242,16 +241,6 @@ def _mean_channel(samples: Float32Array) -> Float32Array:
         return np.ascontiguousarray(samples[:, 0])
     mean: Float32Array = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
     return mean
-
-
-def _warn_clipped(meter: ClippingMeter, name: str) -> None:
-    """Warn that the recording was overdriven."""
-    warnings.warn(
-        f"{name} is clipped: {meter.n_clipped / meter.n_samples:.1%} of its samples so far are flat tops at full "
-        "scale; results from it are less reliable; record it again with less gain",
-        GmmAudioWarning,
-        stacklevel=3,
-    )
 
 
 def _resampled(blocks: Iterator[Float32Array], resampler: Resampler) -> Iterator[Float32Array]:

@@ -1,10 +1,12 @@
 """What a signal is: conversion from other sample types, and the checks that every sample passes once."""
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 
 from gmmaudio._typing import AnyArray, Float32Array
-from gmmaudio.errors import GmmAudioError, ParameterError
+from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 
 SAMPLE_RATE_RANGE = (1_000, 1_000_000)
 """Sample rates in Hz that are taken for audio; a damaged header must not ask for gigabytes of buffer."""
@@ -140,3 +142,13 @@ class ClippingMeter:
         syllable at its beginning is not mistaken for a clipped recording.
         """
         return self.n_clipped > CLIPPED_FRACTION * max(self.n_samples, least_samples)
+
+
+def warn_clipped(meter: ClippingMeter, name: str) -> None:
+    """Warn that a recording was overdriven."""
+    warnings.warn(
+        f"{name} is clipped: {meter.n_clipped / meter.n_samples:.1%} of its samples so far are flat tops at full "
+        "scale; results from it are less reliable; record it again with less gain",
+        GmmAudioWarning,
+        stacklevel=3,
+    )

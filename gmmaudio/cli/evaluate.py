@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @rate_option
 @channel_option
 @json_option
-@click.option("--plots", type=click.Path(path_type=Path), help="Folder for det.png and confusion.png.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Folder for det.png, scores.png and confusion.png.")
 def evaluate(
     model: str,
     list_file: Path,
@@ -112,13 +112,14 @@ def _proportion(proportion: Proportion) -> dict[str, Any]:
 
 
 def _draw(closed: ClosedSet | None, opened: OpenSet, folder: Path) -> None:
-    """Write det.png, if there are closed-set trials, and confusion.png."""
+    """Write det.png and scores.png, if there are closed-set trials, and confusion.png."""
     # matplotlib takes longer to import than a decision takes.
-    from gmmaudio.plotting import plot_confusion, plot_det
+    from gmmaudio.plotting import plot_confusion, plot_det, plot_scores
 
     folder.mkdir(parents=True, exist_ok=True)
     if closed is not None:
         _save(plot_det({"all trials": (closed.scores, closed.is_target)}), folder / "det.png")
+        _save(plot_scores(closed.scores, closed.is_target), folder / "scores.png")
     rows, decisions = [*opened.names, "a stranger"], [*opened.names, UNKNOWN]
     _save(plot_confusion(opened.confusion, rows, decisions=decisions), folder / "confusion.png")
 

@@ -1,11 +1,13 @@
 """`gmmaudio info`: what a model file holds."""
 
+import textwrap
 from typing import Any
 
 import click
 
 from gmmaudio.cli.arguments import json_option
 from gmmaudio.cli.console import print_json, print_table
+from gmmaudio.features import PipelineConfig
 from gmmaudio.persistence import load, read_stored
 
 
@@ -29,7 +31,9 @@ def info(model: str, as_json: bool) -> None:
         )
         return
     click.echo(f"{model}: {stored.kind}, made by gmmaudio {stored.library_version}")
-    print_table(("setting", "value"), _flattened({"pipeline": stored.pipeline or {}, **stored.config}))
+    if stored.pipeline is not None:
+        click.echo(f"front end:\n{textwrap.indent(PipelineConfig.from_dict(stored.pipeline).describe(), '  ')}")
+    print_table(("setting", "value"), _flattened(dict(stored.config)))
     print_table(("array", "type and shape"), list(arrays.items()))
 
 

@@ -17,6 +17,7 @@ from gmmaudio.cli.arguments import (
     load_identifier,
     rate_option,
 )
+from gmmaudio.cli.cluster import connected, scheduler_option, work_folder_option
 from gmmaudio.cli.console import print_json, progress_bars
 from gmmaudio.cli.evaluate import evaluate
 from gmmaudio.cli.identify import identify
@@ -43,6 +44,8 @@ def speaker() -> None:
 @click.option(
     "--checkpoint", type=click.Path(), help="File to keep the model in on the way; run the same again to go on."
 )
+@scheduler_option
+@work_folder_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the initialisation.")
 @channel_option
 def train(
@@ -52,17 +55,28 @@ def train(
     components: int | None,
     false_accept_rate: float,
     checkpoint: str | None,
+    scheduler: str | None,
+    work_folder: str | None,
     seed: int,
     channel: int | None,
 ) -> None:
     """Train a background model on speech of many people, minutes in all."""
     check_output(output)
+    if scheduler is not None and work_folder is None:
+        work_folder = str(Path(output).absolute().parent)
     entries = list_entries(files, list_file)
     names = all_names(entries, list_file) if any(name for _, name in entries) else None
     identifier = SpeakerIdentifier(n_components=components, false_accept_rate=false_accept_rate, random_state=seed)
-    with progress_bars() as progress:
-        recordings = [as_recording(file) for file, _ in entries]
-        identifier.train(recordings, speakers=names, channel=channel, progress=progress, checkpoint=checkpoint)
+    with connected(scheduler) as client, progress_bars() as progress:
+        identifier.train(
+            [as_recording(file) for file, _ in entries],
+            speakers=names,
+            channel=channel,
+            progress=progress,
+            checkpoint=checkpoint,
+            work_folder=work_folder,
+            client=client,
+        )
     save(identifier, output)
     click.echo(
         f"{output}: {identifier.ubm.n_components} components from {len(entries)} recordings, "

@@ -94,6 +94,13 @@ class FeaturePipeline(Stage):
     >>> pipeline = FeaturePipeline(sample_rate=8000)
     >>> pipeline.transform(np.zeros(8000)).shape
     (98, 26)
+
+    Normalization by the statistics of recordings from the same channel:
+
+    >>> noise = np.random.default_rng(0).normal(size=8000)
+    >>> channel = GlobalCmvnConfig.from_frames([pipeline.transform(noise)])
+    >>> float(abs(FeaturePipeline(sample_rate=8000, normalization=channel).transform(noise).mean()).round(3))
+    0.0
     """
 
     _state: _PipelineState

@@ -4,10 +4,10 @@ Conventions. A tile is `TILE_FRAMES` consecutive frames at a fixed place of the 
 lane i mod `N_LANES`, in order, whichever thread does it; the lanes are added up in order at the end. So the sums have
 the same bits with any number of threads and for any cutting of the stream into chunks.
 
-In float32 and with `MIN_COMPONENTS` or more, a tile is one matrix product, and after it only the components within
-`SPAN` of a frame's best are looked at; where they are more than one in `DENSE_SHARE`, a second matrix product is
-cheaper. Which of both is done depends on the tile alone. What `SPAN` drops has less than
-``(n_components − 1) exp(−SPAN)`` of a frame's responsibility.
+In float32 and with `MIN_COMPONENTS` or more, a tile is done in blocks of `BLOCK_FRAMES`: one matrix product, and after
+it only the components within `SPAN` of a frame's best are looked at; where they are more than one in
+`_list_kernels.DENSE_SHARE`, a second matrix product is cheaper. Which of both is done depends on the block alone. What
+`SPAN` drops has less than ``(n_components − 1) exp(−SPAN)`` of a frame's responsibility.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from gmmaudio._typing import Float64Array, FloatArray
+from gmmaudio._typing import Float32Array, Float64Array, FloatArray, IntArray
 from gmmaudio.gmm._blas import in_parallel
 from gmmaudio.gmm.density import (
     LOG_NEGLIGIBLE,
@@ -31,8 +31,11 @@ from gmmaudio.gmm.density import (
 )
 from gmmaudio.gmm.parameters import GmmParams
 
-TILE_FRAMES = 512
-"""Frames of one matrix product: as many as leave its result in the second-level cache."""
+TILE_FRAMES = 1024
+"""Frames whose sums are float32: as many as leave their design in the second-level cache."""
+
+BLOCK_FRAMES = 256
+"""Frames of one matrix product: as many as leave its result in the second-level cache too."""
 
 N_LANES = 16
 """Sums that are kept apart, and so the largest number of threads that find work."""
@@ -40,9 +43,8 @@ N_LANES = 16
 WINDOW_FRAMES = TILE_FRAMES * N_LANES
 """Frames after which the lanes start over; a stream is cut at its multiples."""
 
-DENSE_SHARE = 8
-"""A tile with more than one in so many responsibilities within `SPAN` is summed by a matrix product."""
-
+RUN = 32
+"""Coefficients are padded to a multiple of this many, so that no loop of vector instructions leaves a remainder."""
 
 FAR_SHARE = 16
 """Up to one component in so many may be too narrow for float32 (`GmmParams.far_components`); those are calculated in
@@ -51,7 +53,10 @@ float64. With more of them everything is."""
 
 @dataclass
 class Lane:
-    """Σ_t a_t γ_t(k) [z, z², 1], shape (n_components, 2 n_features + 1), Σ a_t log p(x_t) and Σ a_t of some tiles."""
+    """Σ_t a_t γ_t(k) [z, z², 1], Σ a_t log p(x_t) and Σ a_t of some tiles.
+
+    The moments have shape (n_components, n_padded); the first 2 n_features + 1 columns are used.
+    """
 
     moments: Float64Array
     log_likelihood: float = 0.0
@@ -64,8 +69,8 @@ class TileWorker(ABC):
     def __init__(self, params: GmmParams) -> None:
         self._params = params
 
-    def add(self, lane: Lane, frames: FloatArray, weights: Float64Array) -> None:
-        """Add the moments of one tile or less."""
+    def add(self, lane: Lane, frames: FloatArray, weights: Float64Array, *, tile: int = 0) -> None:
+        """Add the moments of one tile or less; `tile` is its number in the stream."""
         lane.log_likelihood += self._add_moments(lane.moments, frames, weights)
         lane.n_frames += float(weights.sum())
 
@@ -91,88 +96,131 @@ class DenseWorker(TileWorker):
             log_likelihood += float(tile_weights @ (log_sum_exp(maxima, sums) + self._params.log_unit_volume))
             # Dividing the columns of the design by the sums is cheaper than dividing every responsibility.
             design *= (tile_weights / sums).astype(design.dtype)
-            moments += log_densities @ design.T
+            moments[:, : len(design)] += log_densities @ design.T
         return log_likelihood
 
 
 class SparseWorker(TileWorker):
     """Float32, and beyond the first matrix product only the components within `SPAN`."""
 
-    def __init__(self, params: GmmParams, matrix: FloatArray, n_frames: int) -> None:
+    def __init__(self, params: GmmParams, n_frames: int) -> None:
         super().__init__(params)
-        n_coefficients, n_padded = matrix.shape
-        self._matrix = matrix
-        far = params.far_components
-        self._far = far
-        self._is_far = np.isin(np.arange(params.n_components), far)
-        precisions = 1.0 / params.variances[far]
-        log_volumes = 0.5 * np.log(params.variances[far] / np.square(params.scale)).sum(axis=1)
-        with np.errstate(divide="ignore"):  # as in `GmmParams.density_matrix`
-            constants = np.log(params.weights[far]) - log_volumes
-        self._far_densities = far, params.means[far], precisions, constants
-        self._center = params.center.copy()
-        self._inverse_scale = 1.0 / params.scale
-        self._frames = np.empty((n_frames, params.n_features))
-        self._weights = np.empty(n_frames)
-        self._design = np.empty((n_frames, n_coefficients), np.float32)
-        self._log_densities = np.empty((n_frames, n_padded), np.float32)
-        self._maxima = np.empty(n_frames, np.float32)
-        self._sums = np.empty(n_frames)
-        self._starts = np.empty(n_frames + 1, np.int32)
-        capacity = (n_frames // DENSE_SHARE + 1) * n_padded  # one row more, as `select` needs it
-        self._components = np.empty(capacity, np.int32)
-        self._shares = np.empty(capacity, np.float32)
+        from gmmaudio.gmm import _intrinsics, _list_kernels
+
+        self._standard = params.center.copy(), 1.0 / params.scale  # kernels take no read-only arrays
+        self._far = params.far_components
+        self._far_densities = _far_densities(params)
+        self._matrix = _matrix_without_far(params)
+        self._n_coefficients, n_components = self._matrix.shape
+        self._design = np.zeros((n_frames + 1, n_padded(params)), np.float32)
+        n_columns = -(-n_components // _intrinsics.LANES) * _intrinsics.LANES
+        self._log_densities = np.full((min(n_frames, BLOCK_FRAMES), n_columns), -np.inf, np.float32)
+        self._maxima, self._sums = np.empty(n_frames + 1, np.float32), np.empty(n_frames + 1)
+        self._lists = _list_kernels.TileLists.allocate(n_frames, n_components)
+        self._all_selected = False
 
     def _add_moments(self, moments: Float64Array, frames: FloatArray, weights: Float64Array) -> float:
-        """Add the moments of a tile by its selected components, or by a second matrix product if they are many."""
+        """Add the moments of a tile: block by block all components are evaluated and the selected ones listed."""
+        from gmmaudio.gmm import _list_kernels
+
+        frames, design = self._standardized(frames)
+        n_listed, self._all_selected = 0, True
+        for start in range(0, len(frames), BLOCK_FRAMES):
+            rows = slice(start, min(start + BLOCK_FRAMES, len(frames)))
+            log_densities = self._evaluate(frames[rows], design[rows])
+            per_frame = self._maxima[rows], self._sums[rows]
+            n = _list_kernels.select(log_densities, np.float32(SPAN), start, n_listed, self._lists, *per_frame)
+            if n < 0:
+                self._all_selected = False
+                self._lists.starts[rows.start : rows.stop + 1] = n_listed
+                self._add_all(moments, frames[rows], design[rows], weights[rows], log_densities, *per_frame)
+            else:
+                n_listed = n
+        _list_kernels.add_selected(frames, self._standard, self._far, design, weights, self._sums, self._lists, moments)
+        return self._log_likelihood(weights)
+
+    def _standardized(self, frames: FloatArray) -> tuple[FloatArray, Float32Array]:
+        """Return the frames as kernels take them, and their design with the dummy frame."""
         from gmmaudio.gmm import _kernels
 
-        n_frames = len(frames)
-        design, log_densities = self._design[:n_frames], self._log_densities[:n_frames]
-        maxima, sums, tile_weights = self._maxima[:n_frames], self._sums[:n_frames], self._weights[:n_frames]
-        # Kernels see these arrays only, whatever the type and layout of the caller's: they are compiled once.
-        self._frames[:n_frames] = frames
-        tile_weights[:] = weights
-        _kernels.fill_design_rows(self._frames[:n_frames], self._center, self._inverse_scale, design)
-        np.matmul(design, self._matrix, out=log_densities)
-        _kernels.fill_far_densities(self._frames[:n_frames], *self._far_densities, log_densities)
-        listed = self._starts[: n_frames + 1], self._components, self._shares
-        if _kernels.select(log_densities, np.float32(SPAN), *listed, maxima, sums) >= 0:
-            standard = self._frames[:n_frames], self._center, self._inverse_scale
-            _kernels.add_selected(design, *standard, self._is_far, tile_weights, *listed, sums, moments)
-        else:
-            _kernels.exponentiate_rows(log_densities, np.float32(LOG_NEGLIGIBLE), maxima, sums)
-            factors = tile_weights / sums
-            factors[factors < _kernels.NEGLIGIBLE_SHARE] = 0.0
-            self._add_far_moments(moments, log_densities, factors)
-            log_densities[:, self._far] = 0.0
-            design *= factors.astype(np.float32)[:, np.newaxis]
-            moments += log_densities[:, : len(moments)].T @ design
-        return float(tile_weights @ (maxima + np.log(sums) + self._params.log_unit_volume))
+        if not (frames.flags.c_contiguous and frames.flags.writeable):
+            frames = frames.copy()  # kernels are compiled once for each type, and not for every layout
+        design = self._design[: len(frames) + 1]
+        _kernels.fill_design_rows(frames, *self._standard, design)
+        design[len(frames)] = 0.0  # the dummy frame
+        return frames, design
 
-    def _add_far_moments(self, moments: Float64Array, shares: FloatArray, factors: Float64Array) -> None:
-        """Add the moments of the components that are far, in float64."""
-        z = np.clip((self._frames[: len(shares)] - self._center) * self._inverse_scale, -SATURATION, SATURATION)
-        design = np.hstack([z, z * z, np.ones((len(z), 1))])
-        moments[self._far] += (shares[:, self._far] * factors[:, np.newaxis]).T @ design
+    def _evaluate(self, frames: FloatArray, design: Float32Array) -> Float32Array:
+        """Return the log-densities of all components; columns beyond them are −inf."""
+        from gmmaudio.gmm import _kernels
+
+        log_densities = self._log_densities[: len(frames)]
+        n_components = self._params.n_components
+        np.matmul(design[:, : self._n_coefficients], self._matrix, out=log_densities[:, :n_components])
+        if len(self._far):
+            _kernels.fill_far_densities(frames, *self._far_densities, log_densities)
+        return log_densities
+
+    def _add_all(
+        self,
+        moments: Float64Array,
+        frames: FloatArray,
+        design: Float32Array,
+        weights: Float64Array,
+        log_densities: Float32Array,
+        maxima: Float32Array,
+        sums: Float64Array,
+    ) -> None:
+        """Add the moments of all components of a block by a matrix product; of those that are far in float64."""
+        from gmmaudio.gmm import _kernels
+
+        _kernels.exponentiate_rows(log_densities, np.float32(LOG_NEGLIGIBLE), maxima, sums)
+        shares = log_densities[:, : len(moments)]
+        factors = weights / sums
+        factors[factors < _kernels.NEGLIGIBLE_SHARE] = 0.0
+        if len(self._far):
+            center, inverse_scale = self._standard
+            z = np.clip((frames - center) * inverse_scale, -SATURATION, SATURATION)
+            exact = np.hstack([z, z * z, np.ones((len(z), 1))])
+            far_shares = shares[:, self._far] * factors[:, np.newaxis]
+            moments[self._far, : self._n_coefficients] += far_shares.T @ exact
+            shares[:, self._far] = 0.0
+        moments += shares.T @ (design * factors.astype(np.float32)[:, np.newaxis])
+        log_densities[:, len(moments) :] = -np.inf
+
+    def _log_likelihood(self, weights: Float64Array) -> float:
+        """Return the weighted sum of the log-likelihoods of the tile from the maxima and sums."""
+        n_frames = len(weights)
+        in_tile = self._maxima[:n_frames] + np.log(self._sums[:n_frames]) + self._params.log_unit_volume
+        return float(weights @ in_tile)
+
+
+def is_sparse(params: GmmParams, precision: Precision) -> bool:
+    """Say whether `SparseWorker` can take this model, and pays."""
+    few_far = len(params.far_components) * FAR_SHARE <= params.n_components
+    return precision == "single" and params.n_components >= MIN_COMPONENTS and few_far
 
 
 def tile_workers(params: GmmParams, precision: Precision, n_frames: int, n_workers: int) -> tuple[TileWorker, ...]:
     """Return workers for chunks of up to so many frames."""
-    is_sparse = params.n_components >= MIN_COMPONENTS and len(params.far_components) * FAR_SHARE <= params.n_components
-    if precision == "double" or not is_sparse:
+    if not is_sparse(params, precision):
         return tuple(DenseWorker(params, precision) for _ in range(n_workers))
-    matrix = _padded_matrix(params)
-    return tuple(SparseWorker(params, matrix, min(n_frames, TILE_FRAMES)) for _ in range(n_workers))
+    return tuple(SparseWorker(params, min(n_frames, TILE_FRAMES)) for _ in range(n_workers))
 
 
 def add_frames(
-    params: GmmParams, lanes: list[Lane], frames: FloatArray, weights: Float64Array, workers: Sequence[TileWorker]
+    params: GmmParams,
+    lanes: list[Lane],
+    frames: FloatArray,
+    weights: Float64Array,
+    workers: Sequence[TileWorker],
+    *,
+    first_tile: int = 0,
 ) -> None:
     """Add frames that start at a multiple of `WINDOW_FRAMES`; lanes are made as they are needed."""
     n_used = min(-(-len(frames) // TILE_FRAMES), N_LANES)
     while len(lanes) < n_used:
-        lanes.append(Lane(np.zeros((params.n_components, 2 * params.n_features + 1))))
+        lanes.append(_empty_lane(params))
     idle: SimpleQueue[TileWorker] = SimpleQueue()
     for worker in workers:
         idle.put(worker)
@@ -180,8 +228,8 @@ def add_frames(
     def add_to_lane(number: int) -> None:
         worker = idle.get()
         for start in range(number * TILE_FRAMES, len(frames), WINDOW_FRAMES):
-            tile = slice(start, start + TILE_FRAMES)
-            worker.add(lanes[number], frames[tile], weights[tile])
+            rows = slice(start, start + TILE_FRAMES)
+            worker.add(lanes[number], frames[rows], weights[rows], tile=first_tile + start // TILE_FRAMES)
         idle.put(worker)
 
     in_parallel(add_to_lane, range(n_used), n_threads=len(workers))
@@ -191,17 +239,34 @@ def sum_of_lanes(params: GmmParams, lanes: Sequence[Lane]) -> Lane:
     """Return the sum, always in the same order."""
     total = Lane(np.zeros((params.n_components, 2 * params.n_features + 1)))
     for lane in lanes:
-        total.moments += lane.moments
+        total.moments += lane.moments[:, : 2 * params.n_features + 1]
         total.log_likelihood += lane.log_likelihood
         total.n_frames += lane.n_frames
     return total
 
 
-def _padded_matrix(params: GmmParams) -> FloatArray:
-    """Return the coefficients transposed, with none for far components and for those that fill up the last group."""
-    n_components, n_coefficients = params.density_matrix.shape
-    matrix = np.zeros((n_coefficients, -(-n_components // 8) * 8), np.float32)
-    matrix[-1] = -np.inf
-    borne = np.setdiff1d(np.arange(n_components), params.far_components)
-    matrix[:, borne] = params.density_matrix[borne].T
-    return matrix
+def _empty_lane(params: GmmParams) -> Lane:
+    """Return a lane of no frames."""
+    return Lane(np.zeros((params.n_components, n_padded(params))))
+
+
+def n_padded(params: GmmParams) -> int:
+    """Return the number of coefficients after padding to whole runs of vector instructions."""
+    return -(-(2 * params.n_features + 1) // RUN) * RUN
+
+
+def _matrix_without_far(params: GmmParams) -> Float32Array:
+    """Return the coefficients transposed, those of components that are far replaced by a density of 0."""
+    matrix = params.density_matrix.T.astype(np.float32)
+    matrix[:, params.far_components] = 0.0
+    matrix[-1, params.far_components] = -np.inf
+    return np.ascontiguousarray(matrix)
+
+
+def _far_densities(params: GmmParams) -> tuple[IntArray, Float64Array, Float64Array, Float64Array]:
+    """Return numbers, means, precisions and constants of the log-densities of the components that are far."""
+    far = params.far_components
+    log_volumes = 0.5 * np.log(params.variances[far] / np.square(params.scale)).sum(axis=1)
+    with np.errstate(divide="ignore"):  # as in `GmmParams.density_matrix`
+        constants = np.log(params.weights[far]) - log_volumes
+    return far, params.means[far], 1.0 / params.variances[far], constants

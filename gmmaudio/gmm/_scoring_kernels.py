@@ -49,6 +49,8 @@ def select_top(
                 for t in range(start, start + 16):
                     if row[t] >= threshold[t]:
                         _insert(np.int32(k), row[t], components[t], shares[t])
+                        # With a full list, what is below its last one need not be looked at any more.
+                        threshold[t] = max(threshold[t], shares[t, n_top - 1])
     for t in range(n_frames):
         for i in range(n_top):
             if shares[t, i] >= threshold[t]:

@@ -7,7 +7,7 @@ that of the background is linear in the frame: ``g_k(x) = (δ_k / σ_k²) · (x 
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import overload
+from typing import Any, Self, overload
 
 import numpy as np
 
@@ -61,6 +61,9 @@ class AdaptedModels(Sequence[GmmParams]):
                 )
         self._models = tuple(models)
         self._ubm = ubm
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        return self  # nothing in it changes
 
     @property
     def ubm(self) -> GmmParams:

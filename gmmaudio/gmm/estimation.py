@@ -20,6 +20,9 @@ MIN_OCCUPANCY = 1e-3
 SPLIT_DISTANCE = 0.5
 """How far the halves of a split component move from its mean, in its standard deviations."""
 
+OVER_RELAXATION = 1.9
+"""Length of an over-relaxed step in steps of EM. Below 2 the fixed points of EM keep their local convergence."""
+
 
 def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy: float = MIN_OCCUPANCY) -> GmmParams:
     """Return the parameters of maximum likelihood (the M-step).
@@ -64,6 +67,35 @@ def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy
             np.flatnonzero(dead), weights, offsets, variances, spread=np.maximum(global_moments(stats)[1], floor)
         )
     return GmmParams(weights / weights.sum(), stats.center + offsets, np.maximum(variances, floor))
+
+
+def over_relaxed(params: GmmParams, updated: GmmParams, *, variance_floor: Float64Array) -> GmmParams:
+    """Return parameters beyond an EM update, in its direction: `OVER_RELAXATION` times as far.
+
+    ``θ + η (M(θ) − θ)`` with 1 < η < 2 converges near a maximum wherever EM does, and up to η times as fast where EM is
+    slow (Redner & Walker 1984, "Mixture densities, maximum likelihood and the EM algorithm", SIAM Review 26). θ are the
+    means and the logarithms of weights and variances, which so stay positive (Salakhutdinov & Roweis 2003, "Adaptive
+    overrelaxed bound optimization methods", ICML). The likelihood may fall; `run_em` then takes the plain update.
+
+    Parameters
+    ----------
+    params, updated : GmmParams
+        What entered an EM iteration and what came out.
+    variance_floor : array, shape (n_features,)
+
+    Examples
+    --------
+    >>> params, updated = GmmParams([1.0], [[0.0]], [[1.0]]), GmmParams([1.0], [[1.0]], [[1.0]])
+    >>> over_relaxed(params, updated, variance_floor=np.array([0.1])).means
+    array([[1.9]])
+    """
+    excess = OVER_RELAXATION - 1.0
+    # A weight of 0 stays: its logarithm cannot be extrapolated.
+    ratio = np.divide(updated.weights, params.weights, out=np.ones_like(params.weights), where=params.weights > 0)
+    weights = updated.weights * ratio**excess
+    variances = updated.variances * (updated.variances / params.variances) ** excess
+    means = updated.means + excess * (updated.means - params.means)
+    return GmmParams(weights / weights.sum(), means, np.maximum(variances, variance_floor))
 
 
 def global_moments(stats: GmmStats) -> tuple[Float64Array, Float64Array]:

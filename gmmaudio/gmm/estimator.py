@@ -2,32 +2,29 @@
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.checkpoint import CheckpointFile
-from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.density import Precision, frame_log_likelihoods, most_likely_components, responsibilities
-from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_ml, global_moments
 from gmmaudio.gmm.frame_source import Frames, FrameSource, is_one_array
-from gmmaudio.gmm.initialization import Initialization, Subsample, initial_params, subsample_limit
+from gmmaudio.gmm.incremental import incremental_step
+from gmmaudio.gmm.initialization import Initialization
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
-from gmmaudio.gmm.survey import Survey, array_digest, survey
+from gmmaudio.gmm.storage import pack, unpack
+from gmmaudio.gmm.survey import survey
+from gmmaudio.gmm.training import accumulate_source, check_options, empty_sample, identity, starting_params, train
 from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import check_frames
-
-_OPTIONS = ("n_components", "covariance_type", "max_iter", "tol", "variance_floor", "init", "precision", "random_state")
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -43,7 +40,8 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Largest number of EM iterations.
     tol : float
         EM ends when the mean log-likelihood per frame changes by less than this, in nats. 0.0 runs all iterations.
-        Below 1e-4, single precision may not be fine enough to end by itself.
+        Below 1e-4, single precision may not be fine enough to end by itself. Where EM is slow its steps are lengthened
+        (see `gmmaudio.gmm.estimation.over_relaxed`); with 0.0, or all of `*_init` given, every step is plain EM.
     variance_floor : float
         Smallest variance of a component, as a fraction of the global variance of that feature. A feature that is
         constant in the training data counts as having unit variance (as in scikit-learn's `StandardScaler`).
@@ -134,29 +132,16 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def to_stored(self) -> StoredModel:
         """Return the fitted model as it is written to a file; the `*_init` parameters are left behind."""
-        params = self._fitted_params()
-        plain = self._plain_options()
-        if isinstance(self.random_state, np.random.RandomState):
-            plain["random_state"] = None  # the state of a generator is no number
-        options = {name: plain[name] for name in (*_OPTIONS, "memory_frames")}
-        fitted = {"history": list(self.history_), "converged": self.converged_, "n_frames_seen": self.n_frames_seen_}
-        arrays = {"weights": params.weights, "means": params.means, "variances": params.variances}
-        return StoredModel("gmm", {"options": options, "fitted": fitted}, arrays)
+        return pack(self, self._fitted_params())
 
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
         """Build the fitted model from what a file holds."""
-        options = stored.config["options"]
-        # The first files had no memory_frames.
-        gmm = cls(**{name: options[name] for name in _OPTIONS}, memory_frames=options.get("memory_frames"))
-        gmm._check_options()
-        fitted = stored.config["fitted"]
-        params = GmmParams(*(stored.arrays[name] for name in ("weights", "means", "variances")))
-        if params.n_components != gmm.n_components:
-            raise ParameterError(f"n_components is {gmm.n_components} but there are {params.n_components} components")
-        gmm.n_features_in_ = params.n_features
-        history = tuple(float(value) for value in fitted["history"])
-        gmm._publish(params, history, bool(fitted["converged"]), float(fitted["n_frames_seen"]))
+        options, fitted = unpack(stored)
+        gmm = cls(**options)
+        check_options(gmm)
+        gmm.n_features_in_ = fitted.params.n_features
+        gmm._publish(*fitted)
         return gmm
 
     @property
@@ -221,36 +206,20 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         >>> GMM(1).fit(halves).means_, GMM(1).fit(lambda: iter(halves)).means_
         (array([[0.5]]), array([[0.5]]))
         """
-        self._check_options()
+        check_options(self)
         source = self._source(X, sample_weight)
         random_state = check_random_state(self.random_state)
-        identity = self._identity(random_state)
-        surveyed, sample = self._survey(source, random_state)
-        floor = absolute_variance_floor(surveyed.mean, surveyed.variance, fraction=self.variance_floor)
+        options = identity(self, random_state)
+        sample = empty_sample(self, random_state)
+        surveyed = survey(source, sample)
+        self.n_features_in_ = surveyed.n_features
         with contextlib.ExitStack() as stack:
             kept = None
             if checkpoint is not None:
-                identity |= {"n_frames": surveyed.n_frames, "n_features": surveyed.n_features, "data": surveyed.digest}
-                kept = stack.enter_context(CheckpointFile(checkpoint, identity))
-            resume = None if kept is None else kept.state
-            result = run_em(
-                self._start(surveyed, sample, floor, random_state) if resume is None else resume.params,
-                lambda params: self._accumulate(params, source),
-                lambda stats: estimate_ml(stats, variance_floor=floor),
-                max_iter=self.max_iter,
-                tol=self.tol,
-                may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
-                callback=callback,
-                resume=resume,
-                on_update=None if kept is None else kept.keep,
-            )
-        if not result.converged and self.tol > 0:
-            warnings.warn(
-                f"EM stopped at max_iter={self.max_iter} before the change per iteration fell below tol={self.tol}; "
-                "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+                data = {"n_frames": surveyed.n_frames, "n_features": surveyed.n_features, "data": surveyed.digest}
+                kept = stack.enter_context(CheckpointFile(checkpoint, options | data))
+            accumulate = partial(accumulate_source, source=source, precision=self.precision)
+            result, floor = train(self, accumulate, surveyed, sample, random_state, callback=callback, kept=kept)
         self.variance_floor_ = floor
         self._publish(result.params, result.history, result.converged, surveyed.total_weight)
         return self
@@ -258,33 +227,33 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def partial_fit(self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on one more batch of frames, with one EM step.
 
-        Incremental EM (Neal & Hinton 1998): the batch's statistics under the present model are added to the statistics
-        that the model stands for, `n_frames_seen_` frames distributed as it says, and the sum is re-estimated. Every
-        frame counts once, whichever batch it came in; with `memory_frames` it counts the less the older it is (in sums
-        of weights, within a batch too, so that one component does not depend on the cutting). The first batch of an
-        unfitted estimator also initialises it: it should hold many frames per component, from everywhere in the data.
-        One pass does not reach what `fit` does.
+        See `gmmaudio.gmm.incremental`: every frame counts once, whichever batch it came in; with `memory_frames` it
+        counts the less the older it is, within a batch too. The first batch of an unfitted estimator also initialises
+        it: it should hold many frames per component, from everywhere in the data. One pass does not reach what `fit`
+        does.
 
         X is an array-like; other parameters and errors as in `fit`.
         """
-        self._check_options()
+        check_options(self)
         first = not hasattr(self, "params_")
         source = FrameSource(self._validated(X, reset=first), sample_weight)
         if first:
             random_state = check_random_state(self.random_state)
-            surveyed, sample = self._survey(source, random_state)
-            floor = absolute_variance_floor(surveyed.mean, surveyed.variance, fraction=self.variance_floor)
-            start = self._start(surveyed, sample, floor, random_state)
+            sample = empty_sample(self, random_state)
+            surveyed = survey(source, sample)
+            floor = surveyed.variance_floor(self.variance_floor)
+            start = starting_params(self, surveyed, sample, floor, random_state)
             self._publish(start, history=(), converged=False, n_frames_seen=0.0)
-        total_weight = sum(float(weights.sum()) for _, weights in source.blocks())
-        batch = self._accumulate(self.params_, source, end=total_weight)
-        remembered = self._remembered(total_weight) * self.n_frames_seen_
-        total = batch + GmmStats.expected(self.params_, remembered * self.params_.weights)
-        floor = absolute_variance_floor(*global_moments(total), fraction=self.variance_floor)
-        params = estimate_ml(total, variance_floor=floor)
-        history = (*self.history_, batch.log_likelihood / batch.n_frames)
-        self.variance_floor_ = floor
-        self._publish(params, history, converged=False, n_frames_seen=total.n_frames)
+        step = incremental_step(
+            self.params_,
+            source,
+            self.n_frames_seen_,
+            floor_fraction=self.variance_floor,
+            memory_frames=self.memory_frames,
+            precision=self.precision,
+        )
+        self.variance_floor_ = step.variance_floor
+        self._publish(step.params, (*self.history_, step.mean_log_likelihood), False, step.n_frames_seen)
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> Float64Array:
@@ -312,24 +281,18 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         if n_samples < 1:
             raise ParameterError(f"n_samples is {n_samples} but at least 1 frame must be drawn")
         random = check_random_state(self.random_state)
-        counts = random.multinomial(n_samples, params.weights)
-        components = np.repeat(np.arange(params.n_components), counts)
+        components = np.repeat(np.arange(params.n_components), random.multinomial(n_samples, params.weights))
         noise = random.standard_normal((n_samples, params.n_features))
         return params.means[components] + np.sqrt(params.variances[components]) * noise, components
 
     def bic(self, X: npt.ArrayLike) -> float:
         """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
         log_likelihoods = self.score_samples(X)
-        return float(-2.0 * log_likelihoods.sum() + self._n_parameters() * np.log(len(log_likelihoods)))
+        return float(-2.0 * log_likelihoods.sum() + self._fitted_params().n_free * np.log(len(log_likelihoods)))
 
     def aic(self, X: npt.ArrayLike) -> float:
         """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
-        return float(-2.0 * self.score_samples(X).sum() + 2.0 * self._n_parameters())
-
-    def _n_parameters(self) -> int:
-        """Return the number of free parameters: weights that sum to 1, means and variances."""
-        params = self._fitted_params()
-        return params.n_components - 1 + 2 * params.means.size
+        return float(-2.0 * self.score_samples(X).sum() + 2.0 * self._fitted_params().n_free)
 
     def _fitted_params(self) -> GmmParams:
         """Return the parameters, or raise scikit-learn's NotFittedError."""
@@ -349,95 +312,8 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """Return X as a float array after scikit-learn's checks."""
         return check_frames(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), name="X")
 
-    def _check_options(self) -> None:
-        """Raise for options that no later check covers."""
-        if self.covariance_type != "diag":
-            raise ParameterError(f"covariance_type is {self.covariance_type!r} but only 'diag' is implemented so far")
-        if not isinstance(self.n_components, int | np.integer) or self.n_components < 1:
-            raise ParameterError(f"n_components is {self.n_components!r} but must be a whole number of at least 1")
-        if not 0 < self.variance_floor < np.inf:
-            raise ParameterError(
-                f"variance_floor is {self.variance_floor} but must be a positive fraction of the global variance"
-            )
-        if self.memory_frames is not None and not 0 < self.memory_frames < np.inf:
-            raise ParameterError(
-                f"memory_frames is {self.memory_frames} but must be a positive number of frames; None forgets nothing"
-            )
-
     def _source(self, X: Frames, sample_weight: npt.ArrayLike | None) -> FrameSource:
         """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
         if is_one_array(X):
             return FrameSource(validate_data(self, X, dtype="numeric"), sample_weight)
         return FrameSource(X, sample_weight)
-
-    def _survey(self, source: FrameSource, random_state: np.random.RandomState) -> tuple[Survey, Subsample | None]:
-        """Go through the frames once; the subsample is None where the start is given in full."""
-        given = (self.weights_init, self.means_init, self.covariances_init)
-        sample = None
-        if any(values is None for values in given):
-            sample = Subsample(subsample_limit(self.n_components), random_state)
-        surveyed = survey(source, sample)
-        self.n_features_in_ = surveyed.n_features
-        return surveyed, sample
-
-    def _accumulate(self, params: GmmParams, source: FrameSource, *, end: float | None = None) -> GmmStats:
-        """Return the statistics of all frames; with their total weight as `end`, of what is remembered of them."""
-        accumulator = StatsAccumulator(params, precision=self.precision)
-        passed = 0.0
-        for frames, weights in source.blocks():
-            remembered = weights
-            if end is not None and self.memory_frames is not None:
-                ages = end - passed - weights.cumsum()
-                remembered = weights * self._remembered(np.maximum(ages, 0.0))  # rounding makes the last a little < 0
-                passed += float(weights.sum())
-            accumulator.push(frames, remembered)
-        return accumulator.result()
-
-    def _remembered(self, age: Any) -> Any:
-        """Return how much a frame of some age counts."""
-        return 1.0 if self.memory_frames is None else np.exp(-age / self.memory_frames)
-
-    def _plain_options(self) -> dict[str, Any]:
-        """Return the options, NumPy's numbers as Python's."""
-        given = self.get_params()
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-
-    def _identity(self, random_state: np.random.RandomState) -> dict[str, Any]:
-        """Return the options that the result depends on; arrays and states of generators as digests."""
-        identity = self._plain_options()
-        for name in ("weights_init", "means_init", "covariances_init"):
-            if identity[name] is not None:
-                identity[name] = array_digest(np.asarray(identity[name], dtype=np.float64))
-        if isinstance(self.random_state, np.random.RandomState):
-            state = tuple(random_state.get_state(legacy=True))
-            identity["random_state"] = array_digest(*map(np.asarray, state[1:]))
-        del identity["max_iter"], identity["memory_frames"]
-        return identity
-
-    def _start(
-        self, surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState
-    ) -> GmmParams:
-        """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
-        weights_init: Any = self.weights_init
-        means_init: Any = self.means_init
-        covariances_init: Any = self.covariances_init
-        if sample is not None:
-            frames, weights = sample.result()
-            found = initial_params(
-                frames,
-                self.n_components,
-                init=self.init,
-                variance_floor=floor,
-                frame_weights=weights,
-                random_state=random_state,
-            )
-            weights_init = found.weights if weights_init is None else weights_init
-            means_init = found.means if means_init is None else means_init
-            covariances_init = found.variances if covariances_init is None else covariances_init
-        params = GmmParams(weights_init, means_init, covariances_init)
-        if params.means.shape != (self.n_components, surveyed.n_features):
-            raise ParameterError(
-                f"the *_init parameters have shape {params.means.shape} but n_components and the data "
-                f"need {(self.n_components, surveyed.n_features)}"
-            )
-        return params

@@ -133,11 +133,17 @@ class Moments:
     Each step of frames is summed about its own mean, and steps are joined by the update of Chan, Golub & LeVeque 1979,
     so a constant feature has a variance of 0 at any offset. Not BLAS products but plain sums, which have the same bits
     on every machine. The bits depend on the cutting unless it is at multiples of `STEP_FRAMES`.
+
+    Parameters
+    ----------
+    origin : array, shape (n_features,), optional
+        The first frame, if steps that were worked out elsewhere will be joined.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Float64Array | None = None) -> None:
         self.total_weight = 0.0
-        self._origin = self._offset = self._squares = np.zeros(0)
+        self._origin = np.zeros(0) if origin is None else origin
+        self._offset = self._squares = np.zeros(len(self._origin))
 
     def push(self, frames: FloatArray, weights: Float64Array) -> None:
         """Add the next frames of the stream."""
@@ -146,23 +152,32 @@ class Moments:
             if self.total_weight == 0.0:
                 self._origin = frames[start].astype(np.float64)
                 self._offset = self._squares = np.zeros(len(self._origin))
-            self._add_step(frames[rows] - self._origin, weights[rows, np.newaxis])
+            self.join(step_moments(frames[rows], weights[rows], self._origin))
+
+    def join(self, step: Float64Array) -> None:
+        """Add the next `step_moments`, about the same origin."""
+        weight, (offset, squares) = float(step[0]), np.split(step[1:], 2)
+        if weight == 0.0:
+            return
+        share = weight / (self.total_weight + weight)
+        self._squares = self._squares + squares + np.square(offset - self._offset) * (self.total_weight * share)
+        self._offset = self._offset + (offset - self._offset) * share
+        self.total_weight += weight
 
     def result(self) -> tuple[Float64Array, Float64Array]:
         """Return mean and variance, each of shape (n_features,)."""
         return self._origin + self._offset, self._squares / self.total_weight
 
-    def _add_step(self, shifted: Float64Array, weights: Float64Array) -> None:
-        """Join a step, given relative to the origin, to what there is."""
-        weight = float(weights.sum())
-        if weight == 0.0:
-            return
-        offset = (weights * shifted).sum(axis=0) / weight
-        squares = (weights * np.square(shifted - offset)).sum(axis=0)
-        share = weight / (self.total_weight + weight)
-        self._squares = self._squares + squares + np.square(offset - self._offset) * (self.total_weight * share)
-        self._offset = self._offset + (offset - self._offset) * share
-        self.total_weight += weight
+
+def step_moments(frames: FloatArray, weights: Float64Array, origin: Float64Array) -> Float64Array:
+    """Return ``[weight, offset of the mean from the origin, sum of squares about the mean]`` of a step of frames."""
+    weight = float(weights.sum())
+    if weight == 0.0:
+        return np.zeros(1 + 2 * len(origin))
+    shifted, column = frames - origin, weights[:, np.newaxis]
+    offset = (column * shifted).sum(axis=0) / weight
+    squares = (column * np.square(shifted - offset)).sum(axis=0)
+    return np.concatenate([[weight], offset, squares])
 
 
 def single_gaussian(frames: FloatArray, frame_weights: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -100,6 +100,11 @@ class GmmParams:
         """Number of features of a frame."""
         return len(self.means[0])
 
+    @property
+    def n_free(self) -> int:
+        """Number of free parameters: weights that sum to 1, means and variances."""
+        return self.n_components - 1 + 2 * self.means.size
+
     @cached_property
     def center(self) -> Float64Array:
         """Mean of the mixture, shape (n_features,): the origin that densities and statistics are computed about."""

@@ -4,11 +4,15 @@ Conventions. Moments are taken about the `center` of the model that produced the
 second-order sums keep their digits at any offset of the features. All sums are float64.
 
 Bits. Frames that go through one accumulator give the same bits however they are cut into chunks and with any number
-of threads (see `gmmaudio.gmm._moments`). Statistics that are added with `+` differ by rounding errors of float64 from
-those of all frames at once.
+of threads (see `gmmaudio.gmm._moments`). Chapters of `CHAPTER_FRAMES` are added up by a `TreeSum`, so that they may be
+accumulated elsewhere (`gmmaudio.distributed`). Statistics that are added with `+` in another order differ by rounding
+errors of float64 from those of all frames at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +25,12 @@ from gmmaudio.gmm._moments import WINDOW_FRAMES, Lane, add_frames, sum_of_lanes,
 from gmmaudio.gmm.density import Precision, density_matrix
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frame_weights, check_frames, read_only_array
+
+CHAPTER_FRAMES = 8 * WINDOW_FRAMES
+"""Frames whose statistics are added up by themselves (131,072): so many that the sum costs a hundredth of them."""
+
+SUM_WIDTH = 8
+"""Statistics that are added from the first to the last at each branching of the tree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +129,37 @@ class GmmStats:
         )
 
 
+class TreeSum:
+    """The sum of a stream of statistics, added `SUM_WIDTH` at a time, then so many of these sums, and so on.
+
+    It keeps fewer than `SUM_WIDTH` sums of each size.
+    """
+
+    def __init__(self) -> None:
+        self._levels: list[list[GmmStats]] = []
+
+    def push(self, stats: GmmStats) -> None:
+        """Add the next statistics of the stream."""
+        for level in self._levels:
+            level.append(stats)
+            if len(level) < SUM_WIDTH:
+                return
+            stats = sum_of(level)
+            level.clear()
+        self._levels.append([stats])
+
+    def total(self, last: GmmStats) -> GmmStats:
+        """Return the sum if the stream ends with these statistics; others may follow instead."""
+        for level in self._levels:
+            last = sum_of([*level, last])
+        return last
+
+
+def sum_of(stats: Sequence[GmmStats]) -> GmmStats:
+    """Return the sum, from the first to the last."""
+    return reduce(add, stats)
+
+
 class StatsAccumulator:
     """The statistics of a stream of frames under a model (the E-step), in bounded memory.
 
@@ -126,7 +167,7 @@ class StatsAccumulator:
     ----------
     params : GmmParams
     precision : {"single", "double"}
-        Arithmetic of the densities and of the sums over 512 frames; sums over those are float64 in both. In single
+        Arithmetic of the densities and of the sums over 1024 frames; sums over those are float64 in both. In single
         precision a component that is more than 16 nats below the best of a frame is taken to have no part in it,
         which drops less than ``(n_components − 1) · 1.2e-7`` of a frame.
     n_threads : int, optional
@@ -152,7 +193,9 @@ class StatsAccumulator:
         self._precision = precision
         self._n_threads = check_n_threads(n_threads)
         density_matrix(params, precision)  # an unknown precision is reported here
+        self._chapters = TreeSum()
         self._lanes: list[Lane] = []
+        self._n_in_lanes = 0
         self._pending: list[tuple[FloatArray, Float64Array]] = []
         self._n_pending = 0
 
@@ -171,17 +214,17 @@ class StatsAccumulator:
         ParameterError
             If the frames do not fit the model or are not finite, or a weight is negative.
         """
-        frames = check_frames(frames, n_features=self._params.n_features)
+        frames = self._checked(frames)
         weights = check_frame_weights(frame_weights, len(frames))
         if self._n_pending:
             n_missing = WINDOW_FRAMES - self._n_pending
             self._keep(frames[:n_missing], weights[:n_missing])
             frames, weights = frames[n_missing:], weights[n_missing:]
             if self._n_pending == WINDOW_FRAMES:
-                self._add(self._lanes, *self._joined_pending())
+                self._add_windows(*self._joined_pending())
                 self._pending, self._n_pending = [], 0
         n_whole = len(frames) // WINDOW_FRAMES * WINDOW_FRAMES
-        self._add(self._lanes, frames[:n_whole], weights[:n_whole])
+        self._add_windows(frames[:n_whole], weights[:n_whole])
         self._keep(frames[n_whole:], weights[n_whole:])
 
     def result(self) -> GmmStats:
@@ -189,7 +232,22 @@ class StatsAccumulator:
         last: list[Lane] = []
         if self._n_pending:
             self._add(last, *self._joined_pending())
-        total = sum_of_lanes(self._params, [*self._lanes, *last])
+        return self._chapters.total(self._stats([*self._lanes, *last]))
+
+    def _add_windows(self, frames: FloatArray, weights: Float64Array) -> None:
+        """Add whole windows; every full chapter is summed up and the next one begun."""
+        while len(frames):
+            n_frames = min(len(frames), CHAPTER_FRAMES - self._n_in_lanes)
+            self._add(self._lanes, frames[:n_frames], weights[:n_frames])
+            self._n_in_lanes += n_frames
+            if self._n_in_lanes == CHAPTER_FRAMES:
+                self._chapters.push(self._stats(self._lanes))
+                self._lanes, self._n_in_lanes = [], 0
+            frames, weights = frames[n_frames:], weights[n_frames:]
+
+    def _stats(self, lanes: Sequence[Lane]) -> GmmStats:
+        """Return the sum of lanes in the units of the features."""
+        total = sum_of_lanes(self._params, lanes)
         n_features, scale = self._params.n_features, self._params.scale
         return GmmStats(
             total.moments[:, -1],
@@ -200,13 +258,20 @@ class StatsAccumulator:
             total.n_frames,
         )
 
+    def _checked(self, frames: npt.ArrayLike) -> FloatArray:
+        """Return the frames as a finite array that fits the model."""
+        return check_frames(frames, n_features=self._params.n_features)
+
     @one_blas_thread
     def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
         """Add frames that start at a multiple of a window to the lanes."""
         if len(frames):
-            n_threads = worth_threads(self._n_threads, len(frames) * self._params.density_matrix.size)
-            workers = tile_workers(self._params, self._precision, len(frames), n_threads)
+            workers = tile_workers(self._params, self._precision, len(frames), self._n_workers(len(frames)))
             add_frames(self._params, lanes, frames, weights, workers)
+
+    def _n_workers(self, n_frames: int) -> int:
+        """Return how many threads pay for so many frames."""
+        return worth_threads(self._n_threads, n_frames * self._params.density_matrix.size)
 
     def _keep(self, frames: FloatArray, weights: Float64Array) -> None:
         """Copy frames that do not fill a window yet."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float64Array, FloatArray
+from gmmaudio.gmm.estimation import absolute_variance_floor
 from gmmaudio.gmm.frame_source import FrameSource
 from gmmaudio.gmm.initialization import STEP_FRAMES, Moments, Subsample
 
@@ -31,6 +32,10 @@ class Survey:
     mean: Float64Array
     variance: Float64Array
     digest: str
+
+    def variance_floor(self, fraction: float) -> Float64Array:
+        """Return the smallest variance to be allowed in a model of these frames, as a fraction of theirs."""
+        return absolute_variance_floor(self.mean, self.variance, fraction=fraction)
 
 
 def survey(source: FrameSource, sample: Subsample | None = None) -> Survey:

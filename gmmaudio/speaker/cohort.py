@@ -16,7 +16,7 @@ Conventions. Log-likelihood ratios are means per frame, of a speaker's model aga
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -26,8 +26,8 @@ import numpy as np
 from gmmaudio._typing import BoolArray, Float32Array, Float64Array, IntArray
 from gmmaudio.gmm.estimation import estimate_map
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.scoring import frame_log_likelihood_ratios
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.speaker.scoring import arranged, frame_llrs
 
 UNIT_FRAMES = 25
 """Frames of speech in the shortest piece that is scored."""
@@ -102,12 +102,11 @@ class Cohort:
     ) -> Self:
         """Return a cohort of excerpts of each speaker's speech, scored against all of its speakers."""
         frames = tuple(excerpt(part) for part in speech.values())
-        rows = [np.empty((len(part) // UNIT_FRAMES, len(frames))) for part in frames]
-        for index, fold in enumerate(folds):
-            models = _adapted(fold, frames, relevance_factor)
-            for speaker in np.flatnonzero(np.array(fold_of) == index):
-                rows[speaker] = _unit_means(frame_log_likelihood_ratios(models, fold, frames[speaker]))
-        unit_llrs = np.concatenate([np.empty((0, len(frames))), *rows])
+
+        def models_in(fold: GmmParams) -> list[GmmParams]:
+            return _adapted(fold, frames, relevance_factor)
+
+        unit_llrs = _unit_llrs(frames, folds, fold_of, models_in, n_models=len(frames))
         return cls(tuple(speech), frames, tuple(folds), tuple(fold_of), relevance_factor, unit_llrs)
 
     def with_speech(self, name: str, speech: Float32Array) -> Self:
@@ -144,12 +143,11 @@ class Cohort:
         The folds' models are a few EM steps from the background model, so its alignment of the enrolment (`stats`)
         serves for all of them.
         """
-        parts = [np.empty(0) for _ in self.speakers]
-        for index, fold in enumerate(self.folds):
-            model = estimate_map(stats, fold, relevance_factor=self.relevance_factor)
-            for speaker in np.flatnonzero(np.array(self.fold_of) == index):
-                parts[speaker] = _unit_means(frame_log_likelihood_ratios([model], fold, self.frames[speaker]))[:, 0]
-        return np.concatenate([np.empty(0), *parts])
+
+        def model_in(fold: GmmParams) -> list[GmmParams]:
+            return [estimate_map(stats, fold, relevance_factor=self.relevance_factor)]
+
+        return _unit_llrs(self.frames, self.folds, self.fold_of, model_in, n_models=1)[:, 0]
 
     @property
     def centers(self) -> bool:
@@ -185,14 +183,17 @@ class Cohort:
         """Return the ratios and scores of all pieces of one length."""
         starts = self._piece_starts(units)
         spoken_by = self.speaker_of_unit[starts]
-        llrs = np.array([_piece_means(own, starts, units) for own in unit_llrs.values()])
+        llrs = _piece_means(np.stack(list(unit_llrs.values()), axis=1), starts, units).T
         scores = llrs.copy()
         if self.centers:
             against_cohort = _piece_means(self.unit_llrs, starts, units)
-            for row, is_stranger in zip(scores, strangers, strict=True):
+            # Most of the enrolled are strangers to the whole cohort, so what they are normalised by is the same.
+            patterns, pattern_of = np.unique(strangers, axis=0, return_inverse=True)
+            for index, is_stranger in enumerate(patterns):
                 # A piece is normalised by strangers to both, its own speaker and the enrolled one.
                 usable = is_stranger & (np.arange(len(self.speakers)) != spoken_by[:, np.newaxis])
-                row[:] = normalize(row, against_cohort, usable, scale=self.scales)
+                rows = pattern_of.ravel() == index
+                scores[rows] = normalize(llrs[rows], against_cohort, usable, scale=self.scales)
         return Pieces(llrs, scores, strangers[:, spoken_by])
 
     def _piece_starts(self, units: int) -> IntArray:
@@ -207,8 +208,8 @@ def normalize(llrs: Float64Array, against_cohort: Float64Array, usable: BoolArra
 
     Parameters
     ----------
-    llrs : array, shape (n,)
-    against_cohort : array, shape (n, n_cohort)
+    llrs : array, shape (..., n)
+    against_cohort : array, shape (n, n_cohort) or (n_cohort,)
     usable : array of bool, shape (n, n_cohort)
         At least one in each row, two if `scale`.
     scale : bool
@@ -216,7 +217,7 @@ def normalize(llrs: Float64Array, against_cohort: Float64Array, usable: BoolArra
 
     Returns
     -------
-    array, shape (n,)
+    array, shape (..., n)
     """
     counts = usable.sum(axis=1)
     means = np.where(usable, against_cohort, 0.0).sum(axis=1) / counts
@@ -239,6 +240,25 @@ def excerpt(frames: Float32Array) -> Float32Array:
 def _adapted(ubm: GmmParams, frames: Sequence[Float32Array], relevance_factor: float) -> list[GmmParams]:
     """Return the models of several speakers."""
     return [estimate_map(accumulate_stats(ubm, part), ubm, relevance_factor=relevance_factor) for part in frames]
+
+
+def _unit_llrs(
+    frames: Sequence[Float32Array],
+    folds: Sequence[GmmParams],
+    fold_of: Sequence[int],
+    models_in: Callable[[GmmParams], list[GmmParams]],
+    *,
+    n_models: int,
+) -> Float64Array:
+    """Return the ratio of each unit against the models that are made for its fold, shape (total units, n_models)."""
+    fold_of_unit = np.repeat(np.array(fold_of, np.intp), [len(part) // UNIT_FRAMES for part in frames])
+    llrs = np.empty((len(fold_of_unit), n_models))
+    for index, fold in enumerate(folds):
+        speech = [part for part, own in zip(frames, fold_of, strict=True) if own == index]
+        if speech:
+            models = arranged(models_in(fold), fold)
+            llrs[fold_of_unit == index] = _unit_means(frame_llrs(models, fold, np.concatenate(speech)))
+    return llrs
 
 
 def _unit_means(frame_values: Float64Array) -> Float64Array:

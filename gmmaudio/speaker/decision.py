@@ -1,19 +1,20 @@
 """From the log-likelihood ratios of a recording to a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import BoolArray, Float64Array
 from gmmaudio.gmm.estimation import estimate_map
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
 from gmmaudio.speaker.calibration import TailModel
 from gmmaudio.speaker.cohort import Cohort, Pieces, normalize
 from gmmaudio.speaker.results import UNKNOWN, Identification, Verification
-from gmmaudio.speaker.scoring import RecordingScorer
+from gmmaudio.speaker.scoring import RecordingScorer, arranged
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,9 @@ class Judge:
     enrolled: Mapping[str, Enrollment]
     frame_shift: float
     cohort_is_enrolled: bool = False
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        return self  # nothing in it changes, and a fresh stream should not copy a thousand models
 
     def scorer(self) -> RecordingScorer:
         """Return a scorer for one recording, against all enrolled speakers and then all cohort speakers."""
@@ -108,14 +112,19 @@ class Judge:
         return TailModel.fit({length: pieces.scores[pieces.by_stranger] for length, pieces in self._pieces.items()})
 
     @cached_property
-    def _models(self) -> list[GmmParams]:
+    def _models(self) -> Sequence[GmmParams]:
         """Models of the enrolled speakers, then of the cohort."""
         relevance_factor = self.cohort.relevance_factor
         enrolled = [
             estimate_map(speaker.stats, self.ubm, relevance_factor=relevance_factor)
             for speaker in self.enrolled.values()
         ]
-        return enrolled + (self.cohort.models(self.ubm) if self.cohort.centers else [])
+        return arranged(enrolled + (self.cohort.models(self.ubm) if self.cohort.centers else []), self.ubm)
+
+    @cached_property
+    def _strangers(self) -> BoolArray:
+        """Which cohort speakers are strangers to each enrolled speaker, shape (n_enrolled, n_cohort)."""
+        return self.cohort.strangers_to(list(self.enrolled))
 
     @cached_property
     def _pieces(self) -> dict[int, Pieces]:
@@ -127,9 +136,8 @@ class Judge:
         n_enrolled = len(self.enrolled)
         if not self.cohort.centers:
             return scorer.llrs
-        against_cohort = np.tile(scorer.llrs[n_enrolled:], (n_enrolled, 1))
-        usable = self.cohort.strangers_to(list(self.enrolled))
-        return normalize(scorer.llrs[:n_enrolled], against_cohort, usable, scale=self.cohort.scales)
+        enrolled, against_cohort = np.split(scorer.llrs, [n_enrolled])
+        return normalize(enrolled, against_cohort, self._strangers, scale=self.cohort.scales)
 
 
 def _of_best_candidate(pieces: Pieces) -> Float64Array:

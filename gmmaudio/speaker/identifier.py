@@ -6,10 +6,9 @@ alike. A stream and a batch go through the same code and give the same bits.
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from gmmaudio.audio.reading import ChannelPolicy
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.features import FeaturePipeline, PipelineConfig
 from gmmaudio.gmm.parameters import GmmParams
@@ -19,9 +18,11 @@ from gmmaudio.speaker.cohort import Cohort
 from gmmaudio.speaker.decision import Judge
 from gmmaudio.speaker.enrollment import check_name, check_relevance_factor, with_speech, without_speaker
 from gmmaudio.speaker.recordings import (
+    Opening,
     Progress,
     Recording,
     RecordingReader,
+    Recordings,
     as_list,
     default_pipeline,
     warn_if_narrow,
@@ -31,6 +32,9 @@ from gmmaudio.speaker.scoring import RecordingScorer
 from gmmaudio.speaker.storage import pack, unpack
 from gmmaudio.speaker.stream import IdentificationStream
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 _OPTIONS = ("n_components", "relevance_factor", "false_accept_rate", "max_iter", "random_state")
 
 
@@ -38,8 +42,8 @@ class SpeakerIdentifier:
     """Background model, enrolled speakers, and a decision with a stated false-accept rate.
 
     Wherever recordings are taken, one is a file, an array of samples of shape (n_samples,), an open `AudioStream`, or
-    `Features` made by the same pipeline; `sample_rate` is that of arrays, in Hz; `channel` says what to do with
-    several channels (see `gmmaudio.audio.stream_blocks`).
+    `Features` made by the same pipeline. And wherever they are, two more arguments say how to open them: `sample_rate`
+    is that of arrays, in Hz; `channel` says what to do with several channels (see `gmmaudio.audio.stream_blocks`).
 
     Parameters
     ----------
@@ -147,13 +151,14 @@ class SpeakerIdentifier:
 
     def train(
         self,
-        recordings: Recording | Iterable[Recording],
+        recordings: Recordings,
         *,
         speakers: Sequence[str] | None = None,
-        sample_rate: int | None = None,
-        channel: ChannelPolicy = None,
         progress: Progress | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        work_folder: str | os.PathLike[str] | None = None,
+        client: "Client | None" = None,
+        **opening: Unpack[Opening],
     ) -> Self:
         """Train the background model and keep a cohort for calibration; enrolled speakers are forgotten.
 
@@ -164,18 +169,25 @@ class SpeakerIdentifier:
         speakers : sequence of str, optional
             Who speaks in each recording: needed where a person has several, or will be enrolled. By default each
             recording is of another stranger.
-        sample_rate, channel : optional
-            See the class.
         progress : callable, optional
             Called with a step, how much of it is done, and how much there is to do.
         checkpoint : path-like, optional
             File that keeps the background model on the way; a training that was interrupted and is started again with
             the same arguments goes on from there, to the same bits.
+        work_folder : path-like, optional
+            Folder for the frames of the recordings, which otherwise are all in memory; it is left as it was.
+        client : distributed.Client, optional
+            Of a Dask cluster that does the EM iterations, with the same bits; its workers have to see the work folder
+            under the same path. Reading the recordings and scoring the cohort are done here.
+        **opening
+            `sample_rate`, `channel`: see the class.
 
         Raises
         ------
+        ParameterError
+            If there is not a name for each recording, or a cluster comes without a work folder or with a checkpoint.
         GmmAudioError
-            If a recording cannot be read or there is too little speech.
+            If a recording cannot be read, there is too little speech, or the cluster goes away.
 
         Warns
         -----
@@ -183,34 +195,19 @@ class SpeakerIdentifier:
             If all speech is under one name, so that there are no strangers to calibrate with.
         """
         # Training needs scikit-learn, which takes longer to import than a decision takes.
-        from gmmaudio.speaker.training import cross_fitted_cohort, read_speech, train_ubm
+        from gmmaudio.speaker.training import TrainingOptions, train_judge
+        from gmmaudio.speaker.workplace import Workplace
 
-        report = progress or _silent
+        workplace = Workplace(work_folder, client, checkpoint)
         listed = as_list(recordings)
-        pipeline = self._pipeline or default_pipeline(listed, sample_rate=sample_rate, channel=channel)
-        reader = RecordingReader(pipeline, sample_rate=sample_rate, channel=channel)
-        speech = read_speech(reader, listed, speakers, progress=report)
-        ubm = train_ubm(
-            speech,
-            self.n_components,
-            max_iter=self.max_iter,
-            random_state=self.random_state,
-            progress=report,
-            checkpoint=checkpoint,
-        )
-        cohort = cross_fitted_cohort(ubm, speech, relevance_factor=self.relevance_factor, progress=report)
+        pipeline = self._pipeline or default_pipeline(listed, **opening)
+        options = TrainingOptions(self.n_components, self.relevance_factor, self.max_iter, self.random_state)
+        reader = RecordingReader(pipeline, **opening)
+        self._judge = train_judge(reader, listed, speakers, options, workplace=workplace, progress=progress or _silent)
         self._pipeline = pipeline
-        self._judge = Judge(ubm.params_, cohort, {}, pipeline.frame_shift)
         return self
 
-    def enroll(
-        self,
-        name: str,
-        recordings: Recording | Iterable[Recording],
-        *,
-        sample_rate: int | None = None,
-        channel: ChannelPolicy = None,
-    ) -> Self:
+    def enroll(self, name: str, recordings: Recordings, **opening: Unpack[Opening]) -> Self:
         """Enroll a speaker from one or several recordings, 10 s or more in all.
 
         Raises
@@ -230,22 +227,15 @@ class SpeakerIdentifier:
                 f"a speaker named '{name}' is enrolled already; add recordings to that one, choose another name for "
                 "another voice, or remove it first"
             )
-        return self._learn(check_name(name), recordings, sample_rate, channel)
+        return self._learn(check_name(name), recordings, opening)
 
-    def add_recordings(
-        self,
-        name: str,
-        recordings: Recording | Iterable[Recording],
-        *,
-        sample_rate: int | None = None,
-        channel: ChannelPolicy = None,
-    ) -> Self:
+    def add_recordings(self, name: str, recordings: Recordings, **opening: Unpack[Opening]) -> Self:
         """Add recordings to an enrolled speaker: the same model as of an enrolment with all of them.
 
         Raises and warns as `enroll`.
         """
         self._check_enrolled(name)
-        return self._learn(name, recordings, sample_rate, channel)
+        return self._learn(name, recordings, opening)
 
     def remove(self, name: str) -> Self:
         """Forget an enrolled speaker."""
@@ -254,12 +244,7 @@ class SpeakerIdentifier:
         return self
 
     def identify(
-        self,
-        recording: Recording,
-        *,
-        sample_rate: int | None = None,
-        channel: ChannelPolicy = None,
-        false_accept_rate: float | None = None,
+        self, recording: Recording, *, false_accept_rate: float | None = None, **opening: Unpack[Opening]
     ) -> Identification:
         """Say whose voice it is, or "unknown" (also, with an empty ranking, where there is no speech).
 
@@ -269,16 +254,10 @@ class SpeakerIdentifier:
             If nobody is enrolled, the recording cannot be read, or there are too few strangers for a threshold.
         """
         rate = self._rate(false_accept_rate)
-        return self._ready.identify(self._scored(recording, sample_rate, channel), rate)
+        return self._ready.identify(self._scored(recording, opening), rate)
 
     def verify(
-        self,
-        name: str,
-        recording: Recording,
-        *,
-        sample_rate: int | None = None,
-        channel: ChannelPolicy = None,
-        false_accept_rate: float | None = None,
+        self, name: str, recording: Recording, *, false_accept_rate: float | None = None, **opening: Unpack[Opening]
     ) -> Verification:
         """Say whether a recording is of the person that it claims to be of.
 
@@ -286,7 +265,7 @@ class SpeakerIdentifier:
         """
         self._check_enrolled(name)
         rate = self._rate(false_accept_rate)
-        return self._ready.verify(name, self._scored(recording, sample_rate, channel), rate)
+        return self._ready.verify(name, self._scored(recording, opening), rate)
 
     def stream(self, *, sample_rate: int | None = None, false_accept_rate: float | None = None) -> IdentificationStream:
         """Return an identification that listens: `push` samples, ask for the `result` at any time.
@@ -339,23 +318,16 @@ class SpeakerIdentifier:
             raise GmmAudioError("nobody is enrolled; call enroll with a name and 10 s or more of that voice")
         return self._trained
 
-    def _learn(
-        self,
-        name: str,
-        recordings: Recording | Iterable[Recording],
-        sample_rate: int | None,
-        channel: ChannelPolicy,
-    ) -> Self:
+    def _learn(self, name: str, recordings: Recordings, opening: Opening) -> Self:
         """Add recordings to those that there are under a name, if any."""
-        judge = self._trained
-        reader = RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel)
+        judge, reader = self._trained, RecordingReader(self.pipeline, **opening)
         self._judge = with_speech(judge, name, [reader.frames(recording) for recording in as_list(recordings)])
         return self
 
-    def _scored(self, recording: Recording, sample_rate: int | None, channel: ChannelPolicy) -> RecordingScorer:
+    def _scored(self, recording: Recording, opening: Opening) -> RecordingScorer:
         """Return a scorer that has heard a recording."""
         scorer = self._ready.scorer()
-        scorer.push(RecordingReader(self.pipeline, sample_rate=sample_rate, channel=channel).frames(recording))
+        scorer.push(RecordingReader(self.pipeline, **opening).frames(recording))
         return scorer
 
     def _check_enrolled(self, name: str) -> None:

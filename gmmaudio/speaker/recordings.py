@@ -3,17 +3,38 @@
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypedDict, Unpack
 
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float32Array
-from gmmaudio.audio import AudioStream, Resampler, as_signal, stream_blocks
+from gmmaudio.audio import AudioStream, ClippingMeter, Resampler, as_signal, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
+from gmmaudio.audio.signals import warn_clipped
 from gmmaudio.errors import GmmAudioWarning, ParameterError
 from gmmaudio.features import EnergyVadConfig, FeaturePipeline, Features, MfccConfig, check_same_pipeline
 
 Recording = str | os.PathLike[str] | AnyArray | AudioStream | Features
 """A file, an array of samples of shape (n_samples,), an open stream of blocks, or frames that were made before."""
+
+Recordings = Recording | Iterable[Recording]
+"""One or several."""
+
+
+class Opening(TypedDict, total=False):
+    """How to open a recording that does not say so itself: arguments of whatever takes recordings.
+
+    Attributes
+    ----------
+    sample_rate : int, optional
+        Sample rate of arrays, in Hz; files and streams know their own.
+    channel : int or "mix", optional
+        See `gmmaudio.audio.stream_blocks`.
+    """
+
+    sample_rate: int | None
+    channel: ChannelPolicy
+
 
 Progress = Callable[[str, int, int], None]
 """Called with a step, how much of it is done, and how much there is to do."""
@@ -28,14 +49,15 @@ class RecordingReader:
     Parameters
     ----------
     pipeline : FeaturePipeline
-    sample_rate : int, optional
-        Sample rate of arrays, in Hz; files and streams know their own.
-    channel : int or "mix", optional
-        See `gmmaudio.audio.stream_blocks`.
+        The front end; its own stream is not touched.
+    sample_rate, channel : optional
+        See `Opening`.
     """
 
-    def __init__(self, pipeline: FeaturePipeline, *, sample_rate: int | None, channel: ChannelPolicy) -> None:
-        self._pipeline = pipeline
+    def __init__(
+        self, pipeline: FeaturePipeline, *, sample_rate: int | None = None, channel: ChannelPolicy = None
+    ) -> None:
+        self.pipeline = pipeline
         self._sample_rate = sample_rate
         self._channel = channel
 
@@ -51,7 +73,7 @@ class RecordingReader:
             If a file cannot be read.
         """
         if isinstance(recording, Features):
-            check_same_pipeline(self._pipeline.config, recording.pipeline)
+            check_same_pipeline(self.pipeline.config, recording.pipeline)
             return recording.frames
         stream = self._open(recording)
         with stream:
@@ -59,7 +81,7 @@ class RecordingReader:
 
     def _open(self, recording: str | os.PathLike[str] | AnyArray | AudioStream) -> AudioStream:
         """Return the recording as blocks at the sample rate of the pipeline."""
-        rate = self._pipeline.config.sample_rate
+        rate = self.pipeline.config.sample_rate
         if isinstance(recording, AudioStream):
             if recording.sample_rate != rate:
                 raise ParameterError(
@@ -75,11 +97,15 @@ class RecordingReader:
         if self._sample_rate is None:
             raise ParameterError("an array of samples was given without its sample rate; say sample_rate=16000, say")
         warn_if_narrow("the array of samples", self._sample_rate, rate)
-        return AudioStream(iter([Resampler(self._sample_rate, rate).transform(as_signal(recording))]), rate)
+        signal, meter = as_signal(recording), ClippingMeter()
+        meter.push(signal)
+        if meter.is_clipped():
+            warn_clipped(meter, "the array of samples")
+        return AudioStream(iter([Resampler(self._sample_rate, rate).transform(signal)]), rate)
 
     def _extract(self, stream: AudioStream) -> Float32Array:
         """Return the frames of a stream."""
-        pipeline = self._pipeline.fresh()
+        pipeline = self.pipeline.fresh()
         if not pipeline.streamable:
             return np.asarray(pipeline.transform(np.concatenate([np.empty(0, np.float32), *stream])))
         parts = [pipeline.push(block) for block in stream]
@@ -96,17 +122,17 @@ def speaker_pipeline(sample_rate: int) -> FeaturePipeline:
     return FeaturePipeline(mfcc=mfcc, vad=EnergyVadConfig(hangover=20))
 
 
-def default_pipeline(
-    recordings: Sequence[Recording], *, sample_rate: int | None, channel: ChannelPolicy
-) -> FeaturePipeline:
+def default_pipeline(recordings: Sequence[Recording], **opening: Unpack[Opening]) -> FeaturePipeline:
     """Return the pipeline that a model of these recordings should have: that of features, where there are any."""
     for recording in recordings:
         if isinstance(recording, Features):
             return FeaturePipeline(recording.pipeline)
-    return speaker_pipeline(common_rate(recordings, sample_rate=sample_rate, channel=channel))
+    return speaker_pipeline(common_rate(recordings, **opening))
 
 
-def common_rate(recordings: Iterable[Recording], *, sample_rate: int | None, channel: ChannelPolicy) -> int:
+def common_rate(
+    recordings: Iterable[Recording], *, sample_rate: int | None = None, channel: ChannelPolicy = None
+) -> int:
     """Return the sample rate that a model of these recordings should have: wide band if all of them bear it."""
     rates = []
     for recording in recordings:
@@ -120,7 +146,7 @@ def common_rate(recordings: Iterable[Recording], *, sample_rate: int | None, cha
     return NARROW_BAND if rates and min(rates) < WIDE_BAND else WIDE_BAND
 
 
-def as_list(recordings: Recording | Iterable[Recording]) -> list[Recording]:
+def as_list(recordings: Recordings) -> list[Recording]:
     """Return one recording or several as a list.
 
     Raises

@@ -1,18 +1,19 @@
 """Training of the background model and of the cohort's folds."""
 
 import math
-import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from gmmaudio._typing import Float32Array
-from gmmaudio.em import run_em
-from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
-from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
-from gmmaudio.speaker.cohort import MAX_SPEAKERS, UNIT_FRAMES, Cohort
+from gmmaudio.errors import GmmAudioError, GmmAudioWarning
+from gmmaudio.gmm import GMM, GmmParams
+from gmmaudio.speaker.cohort import MAX_SPEAKERS, UNIT_FRAMES, Cohort, excerpt
+from gmmaudio.speaker.decision import Judge
 from gmmaudio.speaker.recordings import Progress, Recording, RecordingReader
+from gmmaudio.speaker.speech import Part, Speech, read_speech
+from gmmaudio.speaker.workplace import Workplace
 
 COMPONENTS_PER_ROOT_FRAME = 0.5
 """A background model that is sized by its data has at most this many components times the square root of the number of
@@ -36,94 +37,88 @@ def choose_n_components(n_frames: int, n_speakers: int) -> int:
     return int(min(max(2 ** round(math.log2(wanted)), MIN_COMPONENTS), MAX_COMPONENTS))
 
 
-def read_speech(
-    reader: RecordingReader, recordings: Sequence[Recording], speakers: Sequence[str] | None, *, progress: Progress
-) -> dict[str, Float32Array]:
-    """Return all frames of each speaker; without names, each recording is of another one."""
-    if speakers is None:
-        speakers = [f"recording {number}" for number in range(1, len(recordings) + 1)]
-    if len(speakers) != len(recordings):
-        raise ParameterError(f"speakers has {len(speakers)} names for {len(recordings)} recordings; give one for each")
-    spoken: dict[str, list[Float32Array]] = {}
-    for index, (name, recording) in enumerate(zip(speakers, recordings, strict=True)):
-        progress("reading", index, len(recordings))
-        spoken.setdefault(name, []).append(reader.frames(recording))
-    progress("reading", len(recordings), len(recordings))
-    return {name: np.concatenate(parts) for name, parts in spoken.items()}
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The parameters of `SpeakerIdentifier` that its training needs."""
+
+    n_components: int | None
+    relevance_factor: float
+    max_iter: int
+    random_state: int | None
 
 
-def train_ubm(
-    speech: Mapping[str, Float32Array],
-    n_components: int | None,
+def train_judge(
+    reader: RecordingReader,
+    recordings: Sequence[Recording],
+    speakers: Sequence[str] | None,
+    options: TrainingOptions,
     *,
-    max_iter: int,
-    random_state: int | None,
+    workplace: Workplace,
     progress: Progress,
-    checkpoint: str | os.PathLike[str] | None = None,
-) -> GMM:
-    """Return the background model: a maximum-likelihood mixture of the frames of all speakers.
+) -> Judge:
+    """Return the background model and the cohort of the speech in recordings, with nobody enrolled."""
+    with workplace.scratch() as folder:
+        speech = read_speech(reader, recordings, speakers, folder=folder, progress=progress)
+        ubm = train_ubm(speech, options, workplace=workplace, progress=progress)
+        cohort = cross_fitted_cohort(ubm, speech, options, workplace=workplace, progress=progress)
+    return Judge(ubm, cohort, {}, reader.pipeline.frame_shift)
 
-    With a checkpoint file, a training that was interrupted goes on where it was (see `GMM.fit`).
-    """
-    n_frames = sum(len(frames) for frames in speech.values())
+
+def train_ubm(speech: Speech, options: TrainingOptions, *, workplace: Workplace, progress: Progress) -> GmmParams:
+    """Return the background model: a maximum-likelihood mixture of the frames of all speakers."""
+    n_frames = speech.n_frames(speech.speakers)
     if n_frames < 2 * UNIT_FRAMES:
         raise GmmAudioError(
             f"the recordings hold only {n_frames} frames of speech, but a background model needs minutes; "
             "add recordings, or check that they are not silent"
         )
-    size = choose_n_components(n_frames, len(speech)) if n_components is None else n_components
-    ubm = GMM(size, max_iter=max_iter, tol=0.0, random_state=random_state)
-    progress("background model", 0, max_iter)
-    ubm.fit(
-        list(speech.values()),
-        callback=lambda iteration, *_: progress("background model", iteration, max_iter),
-        checkpoint=checkpoint,
+    size = options.n_components
+    if size is None:
+        size = choose_n_components(n_frames, len(speech.speakers))
+    progress("background model", 0, options.max_iter)
+    fitted = workplace.fit(
+        GMM(size, max_iter=options.max_iter, tol=0.0, random_state=options.random_state),
+        speech.parts(speech.speakers),
+        callback=lambda iteration, *_: progress("background model", iteration, options.max_iter),
+        checkpoint=workplace.checkpoint,
     )
-    return ubm
+    return fitted.params_
 
 
 def cross_fitted_cohort(
-    ubm: GMM, speech: Mapping[str, Float32Array], *, relevance_factor: float, progress: Progress
+    ubm: GmmParams, speech: Speech, options: TrainingOptions, *, workplace: Workplace, progress: Progress
 ) -> Cohort:
-    """Return a cohort of the speakers that the background model was trained on, with folds that have not heard them.
-
-    Parameters
-    ----------
-    ubm : GMM
-        Fitted to the speech of all speakers.
-    speech : dict of str to array, shape (n_frames, n_features)
-        All frames of each speaker.
-    """
-    if len(speech) == 1:
+    """Return a cohort of the speakers that the background model was trained on, with folds that have not heard them."""
+    if len(speech.speakers) == 1:
         warnings.warn(
             "all training speech is of one speaker, so there are no strangers to calibrate with and far more of them "
             "will be accepted than stated; give a recording of each person, or say who speaks",
             GmmAudioWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller of SpeakerIdentifier.train
         )
-    long_enough = [name for name, frames in speech.items() if len(frames) >= UNIT_FRAMES]
+    long_enough = [name for name in speech.speakers if speech.n_frames([name]) >= UNIT_FRAMES]
     spread = np.linspace(0, len(long_enough) - 1, min(len(long_enough), MAX_SPEAKERS)).astype(int)
     members = [long_enough[index] for index in spread]
     n_folds = min(N_FOLDS, len(members))
     folds = []
     for fold in range(n_folds):
         progress("cohort", fold, n_folds)
-        heard = [frames for name, frames in speech.items() if name not in members[fold::n_folds]]
-        folds.append(_refit(ubm, heard) if heard else ubm.params_)
+        heard = [name for name in speech.speakers if name not in members[fold::n_folds]]
+        folds.append(_refit(ubm, speech.parts(heard), workplace) if heard else ubm)
     progress("cohort", n_folds, n_folds)
     fold_of = [index % n_folds for index in range(len(members))]
-    return Cohort.build({name: speech[name] for name in members}, folds, fold_of, relevance_factor=relevance_factor)
+    excerpts = {name: excerpt(speech.frames(name)) for name in members}
+    return Cohort.build(excerpts, folds, fold_of, relevance_factor=options.relevance_factor)
 
 
-def _refit(ubm: GMM, speech: Sequence[Float32Array]) -> GmmParams:
+def _refit(ubm: GmmParams, parts: list[Part], workplace: Workplace) -> GmmParams:
     """Return the model after a few EM iterations on other speech than it was trained on."""
-    frames = np.concatenate(speech)
-    result = run_em(
-        ubm.params_,
-        lambda params: accumulate_stats(params, frames),
-        lambda stats: estimate_ml(stats, variance_floor=ubm.variance_floor_),
+    gmm = GMM(
+        ubm.n_components,
         max_iter=FOLD_ITERATIONS,
         tol=0.0,
-        may_fall=lambda *_: True,
+        weights_init=ubm.weights,
+        means_init=ubm.means,
+        covariances_init=ubm.variances,
     )
-    return result.params
+    return workplace.fit(gmm, parts).params_

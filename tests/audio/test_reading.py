@@ -211,13 +211,51 @@ def test_an_audio_file_in_a_pipe_is_refused_with_the_way_to_send_it():
         stream_blocks(pipe)
 
 
-@pytest.mark.parametrize("container", ["WAV", "AIFF", "W64", "RF64", "AU"])
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "W64", "RF64", "AU", "SVX"])
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
 def test_a_truncated_file_is_an_error_that_says_how_much_is_there(write, container, kept):
     path = write("cut.bin", chirp(), format=container, subtype="PCM_16")
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])
     with pytest.raises(GmmAudioError, match=r"cut off: its header promises \d+ bytes and \d+ are there"):
+        read(path)
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99, 0.9999])
+def test_a_truncated_nist_file_is_an_error_that_says_how_much_is_there(write, kept):
+    path = write("cut.sph", chirp(), format="NIST", subtype="PCM_16")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(GmmAudioError, match=r"cut off: its header promises 40000 samples and \d+ are there"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"subtype": "VORBIS"}, {"subtype": "OPUS"}, {"format": "VOC"}], ids=["vorbis", "opus", "voc"]
+)
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.99])
+def test_a_truncated_ogg_or_voc_file_is_an_error_that_says_where_it_ends(write, options, kept):
+    path = write("cut.ogg", chirp(20.0), **{"format": "OGG"} | options)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(GmmAudioError, match=r"cut off: it ends after \d+\.\d\d s"):
+        read(path)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_files_joined_end_to_end_are_not_shortened_silently(write, subtype):
+    paths = [write(name, chirp(20.0), format="OGG", subtype=subtype) for name in ("joined.ogg", "other.ogg")]
+    paths[0].write_bytes(b"".join(path.read_bytes() for path in paths))
+    with pytest.warns(GmmAudioWarning, match=r"(49|50)% of the file unread"):
+        read(paths[0])
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.8])
+def test_a_truncated_mp3_is_read_with_a_warning(write, kept):
+    path = write("cut.mp3", chirp(20.0))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.warns(GmmAudioWarning, match=r"should last 20\.00 s but ends after \d+\.\d\d s"):
         read(path)
 
 

@@ -54,7 +54,7 @@ def test_the_false_accept_rate_is_that_of_the_model_unless_given(run, model, lis
 
 def test_plots_are_written(run, model, list_file, tmp_path):
     assert run("speaker", "evaluate", model, "--list", list_file, "--plots", tmp_path / "new").code == 0
-    for name in ("det.png", "confusion.png"):
+    for name in ("det.png", "scores.png", "confusion.png"):
         assert (tmp_path / "new" / name).read_bytes().startswith(PNG_MAGIC)
 
 
@@ -64,7 +64,7 @@ def test_strangers_alone_have_open_set_figures_only(run, model, tmp_path):
     value = json.loads(ran.out)
     assert value["closed_set"] is None
     assert (value["open_set"]["false_accepts"]["total"], value["open_set"]["misses"]["total"]) == (1, 0)
-    assert not (tmp_path / "p" / "det.png").exists()
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["confusion.png"]
 
 
 def test_one_file_that_cannot_be_read_ends_the_evaluation(run, model, list_file):

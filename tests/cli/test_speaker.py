@@ -106,10 +106,10 @@ def test_info_says_what_a_model_holds(run, model):
     assert [one["name"] for one in value["config"]["models"]["enrolled"]] == list(NAMES)
 
 
-def test_info_prints_tables(run, model):
+def test_info_prints_the_front_end_and_tables(run, model):
     ran = run("info", model)
     assert ran.code == 0
-    assert "pipeline.mfcc.n_mfcc" in ran.out
+    assert "\n  mfcc.n_mfcc: 20\n" in ran.out
     assert "name david" in ran.out
 
 

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm import GmmParams, StatsAccumulator, _blas, accumulate_stats, estimate_ml
+from gmmaudio.gmm import GmmParams, StatsAccumulator, _blas, accumulate_stats, estimate_ml, statistics
 from gmmaudio.gmm._moments import WINDOW_FRAMES
 from gmmaudio.gmm.density import MIN_COMPONENTS, SPAN
+from gmmaudio.gmm.statistics import SUM_WIDTH, sum_of
 
 RTOL_SINGLE = 1e-5  # of the largest value: 512 terms at 6e-8 per tile
 RTOL_ITERATIONS = 1e-4  # what the fast path promises after 20 iterations
@@ -74,6 +75,30 @@ def test_any_chunks_give_the_same_bits(clusters, series, cuts, precision, n_thre
         accumulator.push(series[start:stop], frame_weights[start:stop])
     expected = accumulate_stats(clusters, series, frame_weights=frame_weights, precision=precision)
     assert_same_bits(accumulator.result(), expected)
+
+
+@pytest.fixture
+def short_chapters(monkeypatch):
+    """Chapters of one window, so that a test has several."""
+    monkeypatch.setattr(statistics, "CHAPTER_FRAMES", WINDOW_FRAMES)
+
+
+@pytest.mark.parametrize("n_chapters", [1, 2, SUM_WIDTH, SUM_WIDTH + 1, SUM_WIDTH**2 + 3])
+def test_chapters_may_be_accumulated_by_themselves_and_summed_in_a_tree(short_chapters, n_chapters):
+    one = GmmParams([1.0], [[0.0]], [[1.0]])
+    frames = np.random.default_rng(0).standard_normal((n_chapters * WINDOW_FRAMES, 1))
+    sums = [accumulate_stats(one, chapter) for chapter in np.split(frames, n_chapters)]
+    while len(sums) > 1:
+        sums = [sum_of(sums[start : start + SUM_WIDTH]) for start in range(0, len(sums), SUM_WIDTH)]
+    assert_same_bits(accumulate_stats(one, frames), sums[0])
+
+
+def test_a_chunk_may_begin_in_one_chapter_and_end_in_another(short_chapters, clusters, series):
+    thrice = np.concatenate([series] * 3)
+    accumulator = StatsAccumulator(clusters)
+    for chunk in np.split(thrice, [100, 2 * WINDOW_FRAMES + 5, 2 * WINDOW_FRAMES + 6]):
+        accumulator.push(chunk)
+    assert_same_bits(accumulator.result(), accumulate_stats(clusters, thrice))
 
 
 def test_a_result_in_between_changes_nothing_that_follows(clusters, series):

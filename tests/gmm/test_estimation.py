@@ -6,7 +6,7 @@ from sklearn.mixture import GaussianMixture
 from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GmmParams, GmmStats, accumulate_stats, estimate_map, estimate_ml
-from gmmaudio.gmm.estimation import dead_components, global_moments, split_heaviest
+from gmmaudio.gmm.estimation import OVER_RELAXATION, dead_components, global_moments, over_relaxed, split_heaviest
 
 TINY_FLOOR = 1e-12  # small enough never to act in these tests
 RTOL = 1e-10  # double precision, two digits of cancellation
@@ -257,3 +257,38 @@ def test_unusable_relevance_factor_is_refused(mixture, frames, relevance_factor)
 def test_statistics_of_another_shape_than_the_prior_are_refused(mixture, frames, make_params):
     with pytest.raises(ParameterError, match="accumulate them with the prior"):
         estimate_map(accumulate_stats(mixture, frames), make_params(0, 2, 3))
+
+
+def moved(params, updated, name):
+    """Return how far an over-relaxed step goes, in steps of EM, where the step is not zero."""
+    relaxed = over_relaxed(params, updated, variance_floor=np.full(params.n_features, 1e-12))
+    before, after, beyond = (getattr(each, name) for each in (params, updated, relaxed))
+    if name == "variances":
+        before, after, beyond = np.log(before), np.log(after), np.log(beyond)
+    return (beyond - before) / (after - before)
+
+
+@pytest.mark.parametrize("name", ["means", "variances"])
+def test_an_over_relaxed_step_is_a_longer_step_of_em(mixture, frames, name):
+    updated = estimate_ml(accumulate_stats(mixture, frames, precision="double"), variance_floor=1e-12)
+    np.testing.assert_allclose(moved(mixture, updated, name), OVER_RELAXATION, rtol=1e-6)
+
+
+def test_over_relaxed_weights_go_further_in_their_ratios():
+    params, updated = (GmmParams([w, 1 - w], [[0.0], [1.0]], np.ones((2, 1))) for w in (0.5, 0.6))
+    weights = over_relaxed(params, updated, variance_floor=np.array([0.1])).weights
+    np.testing.assert_allclose(np.log(weights[0] / weights[1]), OVER_RELAXATION * np.log(0.6 / 0.4))
+
+
+def test_a_fixed_point_of_em_is_one_of_over_relaxation(mixture):
+    same = over_relaxed(mixture, mixture, variance_floor=np.zeros(mixture.n_features))
+    np.testing.assert_allclose(same.variances, mixture.variances)
+    np.testing.assert_allclose(same.weights, mixture.weights)
+
+
+def test_an_over_relaxed_variance_keeps_the_floor_and_a_weight_of_zero_is_borne():
+    params = GmmParams([0.0, 1.0], [[0.0], [1.0]], [[1.0], [1.0]])
+    updated = GmmParams([0.0, 1.0], [[0.0], [1.0]], [[0.2], [0.2]])
+    relaxed = over_relaxed(params, updated, variance_floor=np.array([0.1]))
+    np.testing.assert_array_equal(relaxed.variances, 0.1)
+    np.testing.assert_array_equal(relaxed.weights, [0.0, 1.0])

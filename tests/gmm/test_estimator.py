@@ -13,8 +13,9 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from gmmaudio.em import ROUNDING
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm import GMM, GmmParams
+from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
 
 METHODS = ("kmeans++", "split", "random")
 RTOL_SINGLE = 1e-3  # a training in float32 ends a little elsewhere
@@ -102,6 +103,72 @@ def test_training_resumed_from_a_checkpoint_has_the_same_bits(X):
     start = {name + "_init": getattr(checkpoint, name) for name in ("weights", "means")}
     resumed = GMM(3, tol=0.0, max_iter=5, covariances_init=checkpoint.variances, **start).fit(X)
     np.testing.assert_array_equal(resumed.means_, whole.means_)
+
+
+@pytest.fixture(scope="module")
+def overlapping():
+    """Frames to train on and to judge by, of components that overlap, so that EM is slow."""
+    rng = np.random.default_rng(0)
+    frames = rng.normal(0, 1, (40, 4))[rng.integers(40, size=8000)] + rng.normal(0, 0.7, (8000, 4))
+    return frames[:6000], frames[6000:]
+
+
+def plain_em(frames, n_iterations):
+    return GMM(40, tol=0.0, max_iter=n_iterations, random_state=0).fit(frames)
+
+
+def test_over_relaxation_is_better_than_half_as_many_more_plain_iterations(overlapping):
+    frames, held_out = overlapping
+    relaxed = GMM(40, tol=1e-4, max_iter=200, random_state=0).fit(frames)
+    plain = plain_em(frames, 3 * relaxed.n_iter_ // 2)
+    assert relaxed.score(frames) > plain.score(frames)
+    assert relaxed.score(held_out) > plain.score(held_out) - 1e-2
+
+
+def test_an_over_relaxed_training_never_becomes_less_likely(overlapping):
+    gmm = GMM(40, tol=1e-4, max_iter=200, random_state=0).fit(overlapping[0])
+    assert np.diff([*gmm.history_, gmm.score(overlapping[0])]).min() > -ROUNDING
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("max_iter", [5, 6, 12])  # before the sixth, the seventh and a later step, all lengthened
+def test_the_limit_does_not_leave_an_over_relaxed_step(overlapping, max_iter):
+    seen = []
+    gmm = GMM(40, tol=1e-6, max_iter=max_iter, random_state=0)
+    gmm.fit(overlapping[0], callback=lambda _, params, __: seen.append(params))
+    expected = after_plain_steps(seen[-1], overlapping[0], 1, gmm.variance_floor_)
+    np.testing.assert_array_equal(gmm.means_, expected.means)
+
+
+@pytest.mark.parametrize("chunk", [999, 4096])
+def test_an_over_relaxed_training_has_the_same_bits_in_any_chunks(overlapping, chunk):
+    frames = overlapping[0]
+    chunks = [frames[start : start + chunk] for start in range(0, len(frames), chunk)]
+    whole, cut = (GMM(40, tol=1e-3, random_state=0).fit(x) for x in (frames, chunks))
+    np.testing.assert_array_equal(cut.means_, whole.means_)
+
+
+def after_plain_steps(params, frames, n_steps, variance_floor):
+    for _ in range(n_steps):
+        params = estimate_ml(accumulate_stats(params, frames), variance_floor=variance_floor)
+    return params
+
+
+def test_without_a_tolerance_every_step_is_plain_em(overlapping):
+    frames = overlapping[0]
+    gmm = plain_em(frames, 8)
+    expected = after_plain_steps(plain_em(frames, 1).params_, frames, 7, gmm.variance_floor_)
+    np.testing.assert_array_equal(gmm.means_, expected.means)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_from_a_full_start_every_step_is_plain_em(overlapping):
+    frames = overlapping[0]
+    first = plain_em(frames, 1).params_
+    start = {"weights_init": first.weights, "means_init": first.means, "covariances_init": first.variances}
+    gmm = GMM(40, tol=1e-12, max_iter=7, **start).fit(frames)
+    expected = after_plain_steps(first, frames, 7, gmm.variance_floor_)
+    np.testing.assert_array_equal(gmm.means_, expected.means)
 
 
 def test_single_and_double_precision_agree(X):

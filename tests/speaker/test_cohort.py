@@ -93,6 +93,19 @@ def test_scores_of_pieces_are_those_of_a_loop():
         assert column == pieces.scores.shape[1]
 
 
+def test_an_enrolled_speaker_is_scored_against_every_unit_in_its_fold():
+    cohort = cohort_of(4)
+    stats = accumulate_stats(some_ubm(), PEOPLE.frames(PEOPLE.person(), 200))
+    got = cohort.unit_llrs_of(stats)
+    for unit, speaker in enumerate(cohort.speaker_of_unit):
+        fold = cohort.folds[cohort.fold_of[speaker]]
+        model = estimate_map(stats, fold, relevance_factor=RELEVANCE)
+        start = (unit - cohort.n_units[0] * speaker) * UNIT_FRAMES
+        frames = cohort.frames[speaker][start : start + UNIT_FRAMES]
+        expected = frame_log_likelihood_ratios([model], fold, frames).mean()
+        np.testing.assert_allclose(got[unit], expected, rtol=BITS_RTOL)
+
+
 def test_a_cohort_without_a_speaker_is_the_cohort_that_never_had_that_speaker():
     cohort = cohort_of(3)
     spoken = dict(zip(cohort.speakers[:2], cohort.frames[:2], strict=True))

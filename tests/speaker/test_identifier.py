@@ -95,7 +95,9 @@ def test_added_recordings_keep_the_place_of_the_speaker(identifier):
     assert identifier.add_recordings("anna", clips("test", "anna")).speakers == NAMES
 
 
-def test_a_removed_speaker_is_forgotten_and_the_others_are_not(identifier, anna):
+@pytest.mark.parametrize("n_components", [16, 32])
+def test_a_removed_speaker_is_forgotten_and_the_others_are_not(n_components, anna):
+    identifier = bundled(n_components)
     before = identifier.identify(anna, sample_rate=RATE).scores
     after = identifier.remove("bruno").identify(anna, sample_rate=RATE).scores
     assert after == {name: score for name, score in before.items() if name != "bruno"}
@@ -364,6 +366,13 @@ def test_a_training_that_fails_does_not_settle_the_sample_rate(anna):
 def test_options_that_cannot_be_used_are_refused_at_once(options, message):
     with pytest.raises(ParameterError, match=message):
         SpeakerIdentifier(**options)
+
+
+@pytest.mark.parametrize("call", ["identify", "enroll", "train"])
+def test_a_misspelt_argument_is_an_error(identifier, call, anna):
+    arguments = ("zoe", anna) if call == "enroll" else (anna,)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sample_rat'"):
+        getattr(identifier, call)(*arguments, sample_rat=RATE)
 
 
 def test_recordings_must_be_at_least_one(identifier):

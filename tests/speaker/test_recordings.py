@@ -47,6 +47,14 @@ def test_a_narrow_stream_is_warned_about():
         reader(speaker_pipeline(16000)).frames(stream)
 
 
+def test_a_clipped_array_is_warned_about_as_a_clipped_file_is(tmp_path):
+    clipped = np.clip(8 * SIGNAL / np.abs(SIGNAL).max(), -1, 1)
+    soundfile.write(tmp_path / "clipped.wav", clipped, 16000)
+    for recording, name in [(clipped, "the array of samples"), (tmp_path / "clipped.wav", "clipped.wav")]:
+        with pytest.warns(GmmAudioWarning, match=f"{name} is clipped: .* of its samples"):
+            reader(speaker_pipeline(16000)).frames(recording)
+
+
 @pytest.mark.parametrize(("rates", "expected"), [([16000, 44100], 16000), ([48000, 8000], 8000), ([11025], 8000)])
 def test_the_common_rate_is_wide_band_if_every_file_bears_it(rates, expected, tmp_path):
     paths = [tmp_path / f"{rate}.wav" for rate in rates]

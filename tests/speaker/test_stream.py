@@ -33,14 +33,15 @@ def heard(stream, signal: np.ndarray, cuts, resume_after: int | None = None):
     return stream.result
 
 
+@pytest.mark.parametrize("identifier", [IDENTIFIER, bundled(32)], ids=["in full", "by top components"])
 @pytest.mark.parametrize("kind", SIGNALS)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_the_result_of_a_stream_has_the_bits_of_the_batch(kind, data):
+def test_the_result_of_a_stream_has_the_bits_of_the_batch(kind, identifier, data):
     signal, rate = SIGNALS[kind]
     cuts, resume_after = data.draw(cuttings(len(signal))), data.draw(st.none() | st.integers(0, 12))
-    result = heard(IDENTIFIER.stream(sample_rate=rate), signal, cuts, resume_after)
-    assert result == IDENTIFIER.identify(signal, sample_rate=rate)
+    result = heard(identifier.stream(sample_rate=rate), signal, cuts, resume_after)
+    assert result == identifier.identify(signal, sample_rate=rate)
 
 
 def test_a_stream_of_single_samples_has_the_bits_of_the_batch():
@@ -74,6 +75,14 @@ def test_a_recording_without_samples_after_another_has_no_speech():
     heard(stream, FLOAT32, [])
     stream.flush()
     assert stream.result.ranking == ()
+
+
+def test_a_fresh_stream_shares_the_models():
+    stream = bundled(32).stream()
+    other = stream.fresh()
+    assert other._judge is stream._judge
+    assert other._scorer._models is stream._scorer._models
+    assert heard(other, FLOAT32, []) == heard(stream, FLOAT32, [])
 
 
 def test_reset_forgets_what_was_heard():

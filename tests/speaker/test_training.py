@@ -9,7 +9,16 @@ from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 from gmmaudio.gmm import GMM
 from gmmaudio.speaker import SpeakerIdentifier
 from gmmaudio.speaker.cohort import MAX_SPEAKERS, Cohort
-from gmmaudio.speaker.training import MAX_COMPONENTS, MIN_COMPONENTS, N_FOLDS, choose_n_components, cross_fitted_cohort
+from gmmaudio.speaker.speech import Speech
+from gmmaudio.speaker.training import (
+    MAX_COMPONENTS,
+    MIN_COMPONENTS,
+    N_FOLDS,
+    TrainingOptions,
+    choose_n_components,
+    cross_fitted_cohort,
+)
+from gmmaudio.speaker.workplace import Workplace
 
 STATED = 0.05
 N_WORLDS, N_STRANGERS = 4, 100
@@ -17,6 +26,7 @@ N_WORLDS, N_STRANGERS = 4, 100
 # deviation of 80 draws at 5 %), the count of strangers to ±1.1 %.
 HONEST = (0.005, 0.10)
 DISHONEST = 0.20
+OPTIONS = TrainingOptions(8, relevance_factor=4.0, max_iter=2, random_state=0)
 
 
 @functools.cache
@@ -96,13 +106,20 @@ def test_every_recording_is_of_another_stranger_unless_names_are_given():
     assert train(recordings, speakers=["x", "y", "x", "y"]).cohort.speakers == ("x", "y")
 
 
+def speech_of(spoken):
+    speech = Speech()
+    for name, frames in spoken.items():
+        speech.add(name, frames)
+    return speech
+
+
 def test_a_fold_has_not_heard_its_own_speakers():
     people = SimulatedPeople(0)
-    speech = {f"s{number}": people.frames(people.person(), 300) for number in range(7)}
-    ubm = GMM(8, max_iter=2, tol=0.0, random_state=0).fit(np.concatenate(list(speech.values())))
+    spoken = {f"s{number}": people.frames(people.person(), 300) for number in range(7)}
+    ubm = GMM(8, max_iter=2, tol=0.0, random_state=0).fit(list(spoken.values())).params_
     first, changed = (
-        cross_fitted_cohort(ubm, own, relevance_factor=4.0, progress=lambda *_: None)
-        for own in (speech, speech | {"s3": people.frames(people.person(), 300)})
+        cross_fitted_cohort(ubm, speech_of(own), OPTIONS, workplace=Workplace(), progress=lambda *_: None)
+        for own in (spoken, spoken | {"s3": people.frames(people.person(), 300)})
     )
     same = [np.array_equal(one.means, other.means) for one, other in zip(first.folds, changed.folds, strict=True)]
     assert same == [fold == first.fold_of[3] for fold in range(N_FOLDS)]

@@ -1,0 +1,145 @@
+"""What `GMM.fit` and training on a cluster share: the check of the options, where EM starts, and the run itself.
+
+Conventions. The estimator is read for its options only; wherever the frames are, a survey and a subsample stand for
+them, and a function gives their statistics.
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from gmmaudio._typing import Float64Array
+from gmmaudio.checkpoint import CheckpointFile
+from gmmaudio.em import EmResult, run_em
+from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.density import Precision
+from gmmaudio.gmm.estimation import dead_components, estimate_ml, over_relaxed
+from gmmaudio.gmm.frame_source import FrameSource
+from gmmaudio.gmm.initialization import Subsample, initial_params, subsample_limit
+from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
+from gmmaudio.gmm.survey import Survey, array_digest
+
+if TYPE_CHECKING:
+    from gmmaudio.gmm.estimator import GMM
+
+_STARTS = ("weights_init", "means_init", "covariances_init")
+
+
+def train(
+    gmm: "GMM",
+    accumulate: Callable[[GmmParams], GmmStats],
+    surveyed: Survey,
+    sample: Subsample | None,
+    random_state: np.random.RandomState,
+    *,
+    callback: Callable[[int, GmmParams, float], None] | None,
+    kept: CheckpointFile | None = None,
+) -> tuple[EmResult[GmmParams], Float64Array]:
+    """Return what EM leaves, and the variance floor; warn the caller's caller if the iteration limit ended it.
+
+    Steps are over-relaxed where EM is slow, but not in a training that must be plain EM: a fixed number of iterations,
+    or one from a start that was given in full (`sample` is None then).
+    """
+    floor = surveyed.variance_floor(gmm.variance_floor)
+    resume = None if kept is None else kept.state
+    result = run_em(
+        starting_params(gmm, surveyed, sample, floor, random_state) if resume is None else resume.params,
+        accumulate,
+        partial(estimate_ml, variance_floor=floor),
+        max_iter=gmm.max_iter,
+        tol=gmm.tol,
+        may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
+        relax=None if gmm.tol == 0 or sample is None else partial(over_relaxed, variance_floor=floor),
+        callback=callback,
+        resume=resume,
+        on_update=None if kept is None else kept.keep,
+    )
+    if not result.converged and gmm.tol > 0:
+        warnings.warn(
+            f"EM stopped at max_iter={gmm.max_iter} before the change per iteration fell below tol={gmm.tol}; "
+            "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return result, floor
+
+
+def accumulate_source(params: GmmParams, *, source: FrameSource, precision: Precision) -> GmmStats:
+    """Return the statistics of all frames."""
+    accumulator = StatsAccumulator(params, precision=precision)
+    for frames, weights in source.blocks():
+        accumulator.push(frames, weights)
+    return accumulator.result()
+
+
+def empty_sample(gmm: "GMM", random_state: np.random.RandomState) -> Subsample | None:
+    """Return what will hold the frames to start from; None where the start is given in full."""
+    if all(getattr(gmm, name) is not None for name in _STARTS):
+        return None
+    return Subsample(subsample_limit(gmm.n_components), random_state)
+
+
+def starting_params(
+    gmm: "GMM", surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState
+) -> GmmParams:
+    """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
+    start: list[Any] = [getattr(gmm, name) for name in _STARTS]
+    if sample is not None:
+        frames, weights = sample.result()
+        found = initial_params(
+            frames,
+            gmm.n_components,
+            init=gmm.init,
+            variance_floor=floor,
+            frame_weights=weights,
+            random_state=random_state,
+        )
+        completing = (found.weights, found.means, found.variances)
+        start = [other if given is None else given for given, other in zip(start, completing, strict=True)]
+    params = GmmParams(*start)
+    if params.means.shape != (gmm.n_components, surveyed.n_features):
+        raise ParameterError(
+            f"the *_init parameters have shape {params.means.shape} but n_components and the data "
+            f"need {(gmm.n_components, surveyed.n_features)}"
+        )
+    return params
+
+
+def check_options(gmm: "GMM") -> None:
+    """Raise for options that no later check covers."""
+    if gmm.covariance_type != "diag":
+        raise ParameterError(f"covariance_type is {gmm.covariance_type!r} but only 'diag' is implemented so far")
+    if not isinstance(gmm.n_components, int | np.integer) or gmm.n_components < 1:
+        raise ParameterError(f"n_components is {gmm.n_components!r} but must be a whole number of at least 1")
+    if not 0 < gmm.variance_floor < np.inf:
+        raise ParameterError(
+            f"variance_floor is {gmm.variance_floor} but must be a positive fraction of the global variance"
+        )
+    if gmm.memory_frames is not None and not 0 < gmm.memory_frames < np.inf:
+        raise ParameterError(
+            f"memory_frames is {gmm.memory_frames} but must be a positive number of frames; None forgets nothing"
+        )
+
+
+def plain_options(gmm: "GMM") -> dict[str, Any]:
+    """Return the options, NumPy's numbers as Python's."""
+    given = gmm.get_params()
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+
+
+def identity(gmm: "GMM", random_state: np.random.RandomState) -> dict[str, Any]:
+    """Return the options that the result depends on; arrays and states of generators as digests."""
+    options = plain_options(gmm)
+    for name in _STARTS:
+        if options[name] is not None:
+            options[name] = array_digest(np.asarray(options[name], dtype=np.float64))
+    if isinstance(gmm.random_state, np.random.RandomState):
+        state = tuple(random_state.get_state(legacy=True))
+        options["random_state"] = array_digest(*map(np.asarray, state[1:]))
+    del options["max_iter"], options["memory_frames"]
+    return options
