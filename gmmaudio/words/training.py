@@ -8,7 +8,8 @@ import numpy as np
 from gmmaudio._typing import Float32Array
 from gmmaudio.errors import ParameterError
 from gmmaudio.features import DeltasConfig, MfccConfig, PipelineConfig
-from gmmaudio.hmm import GMMHMM, HmmParams, Topology
+from gmmaudio.hmm.parameters import HmmParams
+from gmmaudio.hmm.topology import Topology
 from gmmaudio.words.acceptor import GARBAGE, SILENCE
 from gmmaudio.words.recordings import Progress
 
@@ -100,6 +101,8 @@ def n_states_for(lengths: Sequence[int], options: TrainingOptions) -> int:
 
 def _trained(label: str, examples: Sequence[Float32Array], options: TrainingOptions) -> HmmParams:
     """Return the model of one label."""
+    from gmmaudio.hmm.estimator import GMMHMM  # here, because scikit-learn takes longer to import than all the rest
+
     if label in SOUNDS:
         n_states, most = 1, SOUNDS[label]
     else:

@@ -232,11 +232,24 @@ def draw_alignment(data: Data, recognizer: WordRecognizer, path: Path) -> None:
     clip = data.strings[0]
     aligned: Alignment = recognizer.align(clip.signal, clip.words, states=True, sample_rate=data.sample_rate)
     figure, axes = plt.subplots(figsize=(10, 3.5), layout="constrained")
-    axes.specgram(clip.signal + 1e-6, NFFT=256, Fs=data.sample_rate, noverlap=192, cmap="Greys")
+    noisy = clip.signal + 1e-5 * np.random.default_rng(0).standard_normal(len(clip.signal))  # no logarithm of zero
+    axes.specgram(noisy, NFFT=256, Fs=data.sample_rate, noverlap=192, cmap="Greys")
     for part in aligned.states:
         axes.axvline(part.start, color="tab:blue", linewidth=0.4)
     _name_words(axes, [part for part in aligned.words if not part.label.startswith("<")], data.sample_rate / 2)
     axes.set(xlabel="seconds", ylabel="Hz", ylim=(0, data.sample_rate / 2))
+    figure.savefig(path, dpi=120)
+
+
+def draw_state_occupancy(recognizer: WordRecognizer, path: Path) -> None:
+    """Draw how many milliseconds each word is expected to stay in each of its states: 1 / (1 - a_ii) frames."""
+    import matplotlib.pyplot as plt
+
+    stays = [1 / (1 - recognizer.models[word].transition_matrix.diagonal()) for word in recognizer.words]
+    figure, axes = plt.subplots(figsize=(7, 0.35 * len(stays) + 1.2), layout="constrained")
+    for row, own in enumerate(stays):
+        axes.barh(row, 10 * own, left=10 * (np.cumsum(own) - own), edgecolor="white", color="tab:blue")
+    axes.set(yticks=range(len(stays)), yticklabels=recognizer.words, xlabel="ms, one bar for each state")
     figure.savefig(path, dpi=120)
 
 
@@ -265,6 +278,7 @@ def main() -> None:
     if data.strings:
         print_strings(title, data, recognizer)
         draw_alignment(data, recognizer, out / "alignment.png")
+    draw_state_occupancy(recognizer, out / "occupancy.png")
     if arguments.fsdd:
         print_unseen_speakers(title, data)
     taken, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
