@@ -1,13 +1,14 @@
 """`gmmaudio words`: train, recognize, align, adapt."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from gmmaudio.audio import AudioStream, PcmFormat, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
+from gmmaudio.cli.alignments import check_alignment_output, write_alignments
 from gmmaudio.cli.arguments import (
     Entry,
     channel_option,
@@ -29,9 +30,6 @@ from gmmaudio.words import (
     parse_grammar,
     to_json_values,
     word_loop,
-    write_ctm,
-    write_json,
-    write_textgrid,
 )
 
 LIVE_BLOCK = 0.1
@@ -117,7 +115,7 @@ def recognize(
     grammar = _grammar(recognizer, grammar_file, connected or (live and grammar_file is None))
     pcm_format = PcmFormat(pcm_rate, pcm_channels, pcm_encoding)
     paths = [path for path, _ in list_entries(files, list_file)]
-    _check_alignment_output(output, paths)
+    check_alignment_output(output, paths)
     if live:
         if paths != ["-"]:
             raise ParameterError("--live is for raw samples from standard input; give '-' as the only file")
@@ -141,7 +139,7 @@ def recognize(
             sure = "" if result.confidence is None else f"{result.confidence:.2f}"
             rows.append((path, result.text or "nothing", sure, *([others] if n_best > 1 else [])))
         print_table(("file", "words", "confidence", *(["other answers"] if n_best > 1 else [])), rows)
-    _write_alignments({path: result.alignment for path, result in results.items()}, output)
+    write_alignments({path: result.alignment for path, result in results.items()}, output)
     return 2 if len(results) < len(paths) else 0
 
 
@@ -172,7 +170,7 @@ def align(
     """Say when each of the words is said that are known to be said in a file."""
     recognizer = _load(model)
     entries = [(path, said or text) for path, said in list_entries(files, list_file)]
-    _check_alignment_output(output, [path for path, _ in entries])
+    check_alignment_output(output, [path for path, _ in entries])
     found: dict[str, Alignment] = {}
     for path, said in entries:
         if not said:
@@ -187,7 +185,7 @@ def align(
             for part in alignment.words
         ]
         print_table(("file", "word", "start", "end"), rows)
-    _write_alignments(found, output)
+    write_alignments(found, output)
 
 
 @words.command()
@@ -296,42 +294,3 @@ def _listen(recognizer: WordRecognizer, grammar: WordAcceptor | None, blocks: Au
             print_json({"file": "-", "is_final": False, **result.to_dict()})
     stream.flush()
     print_json({"file": "-", "is_final": True, **stream.result.to_dict()})
-
-
-def _check_alignment_output(output: str | None, paths: Sequence[str]) -> None:
-    """Raise before the long work if the times cannot be written."""
-    if output is None or Path(output).is_dir():
-        return
-    check_output(output)
-    if Path(output).suffix not in _WRITERS:
-        raise ParameterError(f"{output} must end in {', '.join(_WRITERS)}, or be a folder")
-    if Path(output).suffix == ".TextGrid" and len(paths) > 1:
-        raise ParameterError(f"a TextGrid holds one recording and {len(paths)} were given; name a folder for them")
-
-
-def _write_alignments(alignments: Mapping[str, Alignment], output: str | None) -> None:
-    """Write the times of words in the format that the name of the file asks for."""
-    if output is None or not alignments:
-        return
-    if Path(output).is_dir():
-        for path, alignment in alignments.items():
-            write_textgrid(alignment, Path(output) / f"{Path(path).stem}.TextGrid")
-    else:
-        _WRITERS[Path(output).suffix](alignments, output)
-
-
-def _write_one_textgrid(alignments: Mapping[str, Alignment], output: str) -> None:
-    """Write the TextGrid of the only recording."""
-    write_textgrid(next(iter(alignments.values())), output)
-
-
-def _write_ctm_by_name(alignments: Mapping[str, Alignment], output: str) -> None:
-    """Write a CTM file, in which recordings are named by their files without the ending."""
-    write_ctm({Path(path).stem: alignment for path, alignment in alignments.items()}, output)
-
-
-_WRITERS: dict[str, Callable[[Mapping[str, Alignment], str], None]] = {
-    ".TextGrid": _write_one_textgrid,
-    ".ctm": _write_ctm_by_name,
-    ".json": write_json,
-}

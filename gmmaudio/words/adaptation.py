@@ -4,6 +4,7 @@ Conventions. A transform turns a frame x into A x + b. Its density gains the fac
 model and so changes no decision, only likelihoods. Statistics are additive.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,7 +15,14 @@ from gmmaudio._typing import Float32Array, Float64Array, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.density import component_log_densities
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.hmm.emissions import MixtureEmissions
 from gmmaudio.validation import read_only_array
+from gmmaudio.words.decoding import decode
+from gmmaudio.words.network import WordNetwork
+
+ADAPTATION_PASSES = 3
+ADAPTATION_PRIOR_FRAMES = 500.0
+"""Pseudo-frames of the unadapted model: five seconds of speech count as much as the prior."""
 
 N_SWEEPS = 20
 """Passes over the rows; each raises the likelihood, and after ten to twenty nothing moves."""
@@ -175,3 +183,45 @@ def _best_row(cofactors: Float64Array, linear: Float64Array, inverse: Float64Arr
     roots = (-mixed + np.array([1.0, -1.0]) * np.sqrt(mixed**2 + 4.0 * occupancy * square)) / (2.0 * square)
     gains = occupancy * np.log(np.abs(roots * square + mixed)) - 0.5 * roots**2 * square
     return np.asarray((roots[gains.argmax()] * cofactors + linear) @ inverse)
+
+
+def adapted_transform(
+    network: WordNetwork, recordings: Sequence[Float32Array], start: FrameTransform | None
+) -> FrameTransform:
+    """Return the transform of a speaker from recordings of whose words nothing is known.
+
+    What is recognised is taken for true, the transform estimated, and so on, some times over.
+
+    Parameters
+    ----------
+    network : WordNetwork
+        What may be said.
+    recordings : sequence of array, each of shape (n_frames, n_features)
+        Frames as they come, before any transform.
+    start : FrameTransform or None
+        The transform so far.
+    """
+    emissions = network.emissions
+    assert isinstance(emissions, MixtureEmissions)
+    owners = np.repeat(np.arange(emissions.n_states), np.diff(emissions.offsets))
+    transform = start
+    for _ in range(ADAPTATION_PASSES):
+        stats = prior_transform_stats(emissions.pool, ADAPTATION_PRIOR_FRAMES)
+        for frames in recordings:
+            heard = frames if transform is None else transform.apply(frames)
+            states = _states_of_best_path(network, heard)
+            if len(states):
+                stats += accumulate_transform_stats(emissions.pool, owners, frames, heard, states)
+        transform = estimate_transform(stats)
+    assert transform is not None
+    return transform
+
+
+def _states_of_best_path(network: WordNetwork, frames: Float32Array) -> IntArray:
+    """Return the emission state of each frame on the best path; none if nothing is recognised."""
+    found = decode(network, network.emission_log_likelihoods(frames))
+    first = {label: network.column_labels.index(label) for label in set(network.column_labels)}
+    return np.array(
+        [first[part.label] + span.position for part in found.segments for span in part.states
+         for _ in range(span.start_frame, span.end_frame)], dtype=np.intp,
+    )  # fmt: skip

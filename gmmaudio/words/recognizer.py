@@ -1,7 +1,5 @@
 """`WordRecognizer`: from recordings of words to a recogniser of words; all mathematics is elsewhere."""
 
-import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -9,19 +7,13 @@ import numpy as np
 
 from gmmaudio._typing import Float32Array
 from gmmaudio.audio.reading import ChannelPolicy
-from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
-from gmmaudio.features import FeaturePipeline, OnlineCmvnConfig, PipelineConfig
-from gmmaudio.hmm.emissions import MixtureEmissions
+from gmmaudio.errors import ParameterError
+from gmmaudio.features import FeaturePipeline, PipelineConfig
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.persistence import StoredModel
 from gmmaudio.words import storage
 from gmmaudio.words.acceptor import GARBAGE, SILENCE, WordAcceptor, one_of
-from gmmaudio.words.adaptation import (
-    FrameTransform,
-    accumulate_transform_stats,
-    estimate_transform,
-    prior_transform_stats,
-)
+from gmmaudio.words.adaptation import FrameTransform, adapted_transform
 from gmmaudio.words.alignment import align
 from gmmaudio.words.decoding import decode, label_posteriors, with_confidence
 from gmmaudio.words.examples import training_examples
@@ -30,25 +22,21 @@ from gmmaudio.words.grammar import parse_grammar
 from gmmaudio.words.hypotheses import to_alignment
 from gmmaudio.words.nbest import decode_n_best
 from gmmaudio.words.network import NetworkOptions, WordNetwork, build_network
-from gmmaudio.words.recordings import Progress, Recording, common_rate, no_progress, read_signal
+from gmmaudio.words.recordings import (
+    Progress,
+    Recording,
+    check_length,
+    checked_labels,
+    common_rate,
+    no_progress,
+    read_signal,
+    warn_of_few_examples,
+)
 from gmmaudio.words.results import Recognition, as_recognition
 from gmmaudio.words.stream import RecognitionStream
-from gmmaudio.words.training import TrainingOptions, train_models, words_config
-
-CMVN_PRIOR_FRAMES = 100
-"""How many frames the mean of the training counts for in that of a recording: one second."""
-
-FEW_EXAMPLES = 5
-"""Fewer examples of a word than this bring a warning."""
-
-SHORTEST_EXAMPLE = 0.06
-"""Seconds; a recording of a word that is shorter is an error."""
+from gmmaudio.words.training import TrainingOptions, normalized_config, train_models, words_config
 
 UNTRAINED = "the recogniser knows no words yet; call train with recordings of some first"
-
-ADAPTATION_PASSES = 3
-ADAPTATION_PRIOR_FRAMES = 500.0
-"""Pseudo-frames of the unadapted model: five seconds of speech count as much as the prior."""
 
 
 class WordRecognizer:
@@ -144,16 +132,16 @@ class WordRecognizer:
         GmmAudioWarning
             If there are few examples of a word.
         """
-        labels = _checked_labels(recordings, words)
+        labels = checked_labels(recordings, words)
         rate = common_rate(recordings, sample_rate=sample_rate)
         signals = []
         for number, (recording, label) in enumerate(zip(recordings, labels, strict=True)):
             progress("reading", number, len(labels))
             signals.append(read_signal(recording, rate, sample_rate=sample_rate, channel=channel))
-            _check_length(signals[-1], rate, recording, number, label)
+            check_length(signals[-1], rate, recording, number, label)
         progress("reading", len(labels), len(labels))
-        _warn_of_few_examples(labels)
-        config = _normalized_config(signals, words_config(rate))
+        warn_of_few_examples(labels)
+        config = normalized_config(signals, words_config(rate))
         rng = np.random.default_rng(self.random_state)
         examples = training_examples(signals, labels, config, rng=rng, progress=progress)
         self.models = train_models(examples, self.training, progress=progress)
@@ -265,18 +253,7 @@ class WordRecognizer:
         """
         network = self._network(grammar, reject=False)
         heard = [self._pipeline.transform(self._read(item, sample_rate, channel)) for item in recordings]
-        emissions = network.emissions
-        assert isinstance(emissions, MixtureEmissions)
-        owners = np.repeat(np.arange(emissions.n_states), np.diff(emissions.offsets))
-        transform = self.transform
-        for _ in range(ADAPTATION_PASSES):
-            stats = prior_transform_stats(emissions.pool, ADAPTATION_PRIOR_FRAMES)
-            for frames in heard:
-                moved = frames if transform is None else transform.apply(frames)
-                path = _columns_of_path(network, moved)
-                if len(path):
-                    stats += accumulate_transform_stats(emissions.pool, owners, frames, moved, path)
-            transform = estimate_transform(stats)
+        transform = adapted_transform(network, heard, self.transform)
         adapted = WordRecognizer(training=self.training, network=self.network, random_state=self.random_state)
         adapted.models, adapted.config, adapted.transform = self.models, self.config, transform
         return adapted
@@ -341,57 +318,3 @@ class WordRecognizer:
         """Return the frames as the models hear them."""
         frames = self._pipeline.transform(signal)
         return frames if self.transform is None else self.transform.apply(frames)
-
-
-def _checked_labels(recordings: Sequence[Recording], words: Sequence[str]) -> list[str]:
-    """Return the words, one for each recording, none of them empty or reserved."""
-    if isinstance(words, str) or len(words) != len(recordings):
-        raise ParameterError(f"words is {words!r:.60} for {len(recordings)} recordings; give one word for each")
-    if not words:
-        raise ParameterError("no recordings were given; record each word some times")
-    labels = [" ".join(word.split()) for word in words]
-    if "" in labels or {SILENCE, GARBAGE} & set(labels):
-        raise ParameterError(f"a word is empty, or is {SILENCE} or {GARBAGE}, which are reserved; name it otherwise")
-    return labels
-
-
-def _check_length(signal: Float32Array, rate: int, recording: Recording, number: int, label: str) -> None:
-    """Raise if a recording is too short for a word."""
-    if len(signal) < SHORTEST_EXAMPLE * rate:
-        name = recording if isinstance(recording, str) else f"recording {number}"
-        raise GmmAudioError(
-            f"{name} of the word {label!r} has {len(signal) / rate:.3f} s, but a word needs {SHORTEST_EXAMPLE} s at "
-            "least; leave it out or record it again"
-        )
-
-
-def _warn_of_few_examples(labels: Sequence[str]) -> None:
-    """Warn, once, of words that were recorded a few times only."""
-    few = sorted({label for label in labels if labels.count(label) < FEW_EXAMPLES})
-    if few:
-        counted = ", ".join(f"{label!r} ({labels.count(label)})" for label in few[:8])
-        more = f" and {len(few) - 8} more" if len(few) > 8 else ""
-        warnings.warn(
-            f"there are fewer than {FEW_EXAMPLES} recordings of {counted}{more}; expect errors, and none of other "
-            "people to be recognised well; record each word 10 times or more, by several people",
-            GmmAudioWarning,
-            stacklevel=3,
-        )
-
-
-def _normalized_config(signals: Sequence[Float32Array], config: PipelineConfig) -> PipelineConfig:
-    """Return the front end with the means of the training speech."""
-    pipeline = FeaturePipeline(config)
-    frames = (pipeline.transform(signal) for signal in signals)
-    cmvn = OnlineCmvnConfig.from_frames(frames, prior_frames=CMVN_PRIOR_FRAMES, normalize_variance=False)
-    return dataclasses.replace(config, normalization=cmvn)
-
-
-def _columns_of_path(network: WordNetwork, frames: Float32Array) -> np.ndarray:
-    """Return the emission state of each frame on the best path; none if nothing is recognised."""
-    found = decode(network, network.emission_log_likelihoods(frames))
-    first = {label: network.column_labels.index(label) for label in set(network.column_labels)}
-    return np.array(
-        [first[part.label] + span.position for part in found.segments for span in part.states
-         for _ in range(span.start_frame, span.end_frame)], dtype=np.intp,
-    )  # fmt: skip

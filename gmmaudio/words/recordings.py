@@ -2,15 +2,16 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float32Array
 from gmmaudio.audio import AudioStream, Resampler, as_signal, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
-from gmmaudio.errors import GmmAudioWarning, ParameterError
+from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 from gmmaudio.features import MFCC, EnergyVad, MfccConfig
+from gmmaudio.words.acceptor import GARBAGE, SILENCE
 
 Recording = str | os.PathLike[str] | AnyArray | AudioStream
 """A file, an array of samples of shape (n_samples,), or an open stream of blocks."""
@@ -20,6 +21,12 @@ Progress = Callable[[str, int, int], None]
 
 NARROW_BAND, WIDE_BAND = 8000, 16000
 """Sample rates that models are trained at, in Hz."""
+
+FEW_EXAMPLES = 5
+"""Fewer examples of a word than this bring a warning."""
+
+SHORTEST_EXAMPLE = 0.06
+"""Seconds; a recording of a word that is shorter is an error."""
 
 MARGIN = 0.05
 """Seconds kept before and after what the voice activity detector takes for speech, with weak sounds at its ends."""
@@ -106,6 +113,42 @@ def _warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
         warnings.warn(
             f"{name} has {source_rate} Hz but the model works at {rate} Hz: there is nothing in it above "
             f"{source_rate // 2} Hz, so expect errors; record at {rate} Hz, or train a model at {source_rate} Hz",
+            GmmAudioWarning,
+            stacklevel=3,
+        )
+
+
+def checked_labels(recordings: Sequence[Recording], words: Sequence[str]) -> list[str]:
+    """Return the words, one for each recording, none of them empty or reserved."""
+    if isinstance(words, str) or len(words) != len(recordings):
+        raise ParameterError(f"words is {words!r:.60} for {len(recordings)} recordings; give one word for each")
+    if not words:
+        raise ParameterError("no recordings were given; record each word some times")
+    labels = [" ".join(word.split()) for word in words]
+    if "" in labels or {SILENCE, GARBAGE} & set(labels):
+        raise ParameterError(f"a word is empty, or is {SILENCE} or {GARBAGE}, which are reserved; name it otherwise")
+    return labels
+
+
+def check_length(signal: Float32Array, rate: int, recording: Recording, number: int, label: str) -> None:
+    """Raise if a recording is too short for a word."""
+    if len(signal) < SHORTEST_EXAMPLE * rate:
+        name = recording if isinstance(recording, str) else f"recording {number}"
+        raise GmmAudioError(
+            f"{name} of the word {label!r} has {len(signal) / rate:.3f} s, but a word needs {SHORTEST_EXAMPLE} s at "
+            "least; leave it out or record it again"
+        )
+
+
+def warn_of_few_examples(labels: Sequence[str]) -> None:
+    """Warn, once, of words that were recorded a few times only."""
+    few = sorted({label for label in labels if labels.count(label) < FEW_EXAMPLES})
+    if few:
+        counted = ", ".join(f"{label!r} ({labels.count(label)})" for label in few[:8])
+        more = f" and {len(few) - 8} more" if len(few) > 8 else ""
+        warnings.warn(
+            f"there are fewer than {FEW_EXAMPLES} recordings of {counted}{more}; expect errors, and none of other "
+            "people to be recognised well; record each word 10 times or more, by several people",
             GmmAudioWarning,
             stacklevel=3,
         )

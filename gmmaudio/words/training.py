@@ -1,5 +1,6 @@
 """Training of word models: one left-right hidden Markov model for each word, one for silence, one for other speech."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,11 +8,14 @@ import numpy as np
 
 from gmmaudio._typing import Float32Array
 from gmmaudio.errors import ParameterError
-from gmmaudio.features import DeltasConfig, MfccConfig, PipelineConfig
+from gmmaudio.features import DeltasConfig, FeaturePipeline, MfccConfig, OnlineCmvnConfig, PipelineConfig
 from gmmaudio.hmm.parameters import HmmParams
 from gmmaudio.hmm.topology import Topology
 from gmmaudio.words.acceptor import GARBAGE, SILENCE
 from gmmaudio.words.recordings import Progress
+
+CMVN_PRIOR_FRAMES = 100
+"""How many frames the mean of the training counts for in that of a recording: one second."""
 
 MAX_STATES = 30
 SHORT_QUANTILE = 0.05
@@ -68,6 +72,14 @@ def words_config(sample_rate: int) -> PipelineConfig:
     makes digital silence a sound like any other.
     """
     return PipelineConfig(MfccConfig(sample_rate=sample_rate, dither=1.0), DeltasConfig(order=2, window=3))
+
+
+def normalized_config(signals: Sequence[Float32Array], config: PipelineConfig) -> PipelineConfig:
+    """Return the front end with the means of the training speech."""
+    pipeline = FeaturePipeline(config)
+    frames = (pipeline.transform(signal) for signal in signals)
+    cmvn = OnlineCmvnConfig.from_frames(frames, prior_frames=CMVN_PRIOR_FRAMES, normalize_variance=False)
+    return dataclasses.replace(config, normalization=cmvn)
 
 
 def train_models(
