@@ -27,8 +27,7 @@ MAY_IMPORT = {
     "gmm": BASE | {"checkpoint", "em", "persistence"},
     "hmm": BASE | {"checkpoint", "em", "gmm", "persistence"},
     "words": BASE | {"audio", "features", "gmm", "hmm", "persistence"},
-    "distributed": BASE | {"distributed_hmm", "em", "gmm", "hmm", "persistence"},
-    "distributed_hmm": BASE | {"distributed", "gmm", "hmm"},
+    "distributed": BASE | {"gmm", "hmm"},
     "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     "cli": BASE

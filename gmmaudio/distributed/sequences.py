@@ -1,4 +1,4 @@
-"""Hidden Markov models on the workers of a Dask cluster: what stands behind `distributed.fit_gmm_hmm`.
+"""Hidden Markov models on the workers of a Dask cluster.
 
 Conventions. A *chunk* is one or several whole sequences that one worker can hold. What `gmmaudio.distributed` says of
 bits holds here too: they depend on the chunks, not on the workers.
@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
-from gmmaudio.distributed import _check_client, _Chunk, _Cluster, _named_chunk
+from gmmaudio.distributed.cluster import Chunk, Cluster, check_client, named_chunk
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.statistics import SUM_WIDTH
@@ -35,18 +35,60 @@ PATHS_PER_CHUNK = 64
 """Files that make one chunk."""
 
 
-def train(
+def fit_gmm_hmm(
     client: "Client",
     chunks: Iterable[Any],
     hmm: GMMHMM,
     *,
-    keep_on_workers: bool,
-    callback: Callable[[int, HmmParams, float], None] | None,
+    keep_on_workers: bool = True,
+    callback: Callable[[int, HmmParams, float], None] | None = None,
 ) -> GMMHMM:
-    """Train a copy of an estimator on sequences that lie on the workers; see `distributed.fit_gmm_hmm`."""
+    """Train a hidden Markov model on sequences that lie on the workers of a Dask cluster.
+
+    What `GMMHMM.fit` does on all sequences at once, with the same statistics, added in an order that depends on the
+    chunks alone. The client sees statistics and, for a start by clusters, a sample of frames.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to a cluster whose workers and scheduler have this version of gmmaudio.
+    chunks : iterable of paths, delayed objects or futures
+        A ``.npy`` file that every worker can read is one sequence. A delayed object or a future gives one sequence or a
+        list of them, shape (n_frames, n_features) each; NaN is a missing feature.
+    hmm : GMMHMM
+        The options; it is not changed.
+    keep_on_workers : bool
+        Whether sequences are read and checked once and kept in the memory of the workers, or in every iteration.
+    callback : callable, optional
+        For progress; see `gmmaudio.em.run_em`.
+
+    Returns
+    -------
+    GMMHMM
+        A fitted copy of `hmm`.
+
+    Raises
+    ------
+    ParameterError
+        If the client is closed, there are no chunks, a sequence cannot be used (the message names the chunk), or an
+        option cannot be used.
+    GmmAudioError
+        If a file cannot be read, workers lack this version of gmmaudio, or the cluster goes away.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the iteration limit ends the training.
+
+    Examples
+    --------
+    >>> from distributed import Client  # doctest: +SKIP
+    >>> with Client("tcp://scheduler:8786") as client:  # doctest: +SKIP
+    ...     hmm = fit_gmm_hmm(client, sorted(Path("words").glob("*.npy")), GMMHMM(8, 4, topology="left-right"))
+    """
     if not isinstance(hmm, GMMHMM):
         raise ParameterError(f"hmm is {hmm!r} but must be an estimator that holds the options, such as GMMHMM(5, 8)")
-    _check_client(client)
+    check_client(client)
     fitted: GMMHMM = clone(hmm)
     _options.check(fitted)
     data = ClusterSequences(client, chunks, keep_on_workers=keep_on_workers)
@@ -61,7 +103,7 @@ class _Facts(NamedTuple):
     moments: FeatureMoments
 
 
-class ClusterSequences(_Cluster):
+class ClusterSequences(Cluster):
     """Sequences on the workers, checked: as many features in each, none infinite, and at least one."""
 
     def __init__(self, client: "Client", chunks: Iterable[Any], *, keep_on_workers: bool) -> None:
@@ -71,7 +113,7 @@ class ClusterSequences(_Cluster):
         named = _sequence_chunks(chunks)
         sources = [delayed(_source)(chunk.frames, chunk.name) for chunk in named]
         self._sources = client.persist(sources) if keep_on_workers else sources
-        facts: list[_Facts] = self._results([delayed(_facts)(source) for source in self._sources])
+        facts: list[_Facts] = self.results([delayed(_facts)(source) for source in self._sources])
         for fact, chunk in zip(facts, named, strict=True):
             if fact.n_features != facts[0].n_features:
                 raise ParameterError(
@@ -94,7 +136,7 @@ class ClusterSequences(_Cluster):
         stats = [delayed(_stats)(source, shared, align, precision, self._n_threads) for source in self._sources]
         while len(stats) > 1:
             stats = [delayed(_sum)(stats[start : start + SUM_WIDTH]) for start in range(0, len(stats), SUM_WIDTH)]
-        total: HmmStats = self._results(stats)[0]
+        total: HmmStats = self.results(stats)[0]
         return total
 
     def moments(self) -> tuple[Float64Array, Float64Array]:
@@ -108,30 +150,30 @@ class ClusterSequences(_Cluster):
         total = sum(self._n_frames)
         seeds = random_state.randint(2**31, size=len(self._sources)).tolist()
         shares = [-(-limit * n_frames // total) for n_frames in self._n_frames]
-        drawn = self._results(
+        drawn = self.results(
             [delayed(_sample)(*task) for task in zip(self._sources, shares, seeds, strict=True)],
         )
         frames, weights = zip(*drawn, strict=True)
         return np.concatenate(frames), np.concatenate(weights)
 
 
-def _sequence_chunks(chunks: Iterable[Any]) -> list[_Chunk]:
+def _sequence_chunks(chunks: Iterable[Any]) -> list[Chunk]:
     """Return the chunks with their names; consecutive paths are put together."""
     if isinstance(chunks, str | os.PathLike | np.ndarray):
         raise ParameterError(
             f"chunks is a {type(chunks).__name__} but a list of .npy paths, delayed objects or futures is needed; "
             "GMMHMM.fit takes arrays"
         )
-    named: list[_Chunk] = []
+    named: list[Chunk] = []
     for item in chunks:
         is_path = isinstance(item, str | os.PathLike)
         last = named[-1].frames if named else None
         if is_path and isinstance(last, list) and len(last) < PATHS_PER_CHUNK:
             last.append(os.path.abspath(item))
         elif is_path:
-            named.append(_Chunk([os.path.abspath(item)], f"chunk {len(named)} ({os.path.abspath(item)} and following)"))
+            named.append(Chunk([os.path.abspath(item)], f"chunk {len(named)} ({os.path.abspath(item)} and following)"))
         else:
-            named.append(_named_chunk(item, len(named)))
+            named.append(named_chunk(item, len(named)))
     if not named:
         raise ParameterError("chunks is empty; training needs at least one sequence")
     return named
