@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from distributed import Client, Future
 
+    from gmmaudio.hmm import GMMHMM, HmmParams
+
 WORKERS_TIMEOUT = 60.0
 """Seconds without any worker after which the cluster is taken for gone: a worker that died is back in a few."""
 
@@ -122,6 +124,62 @@ def fit_gmm(
     return fitted
 
 
+def fit_gmm_hmm(
+    client: "Client",
+    chunks: Iterable[Any],
+    hmm: "GMMHMM",
+    *,
+    keep_on_workers: bool = True,
+    callback: "Callable[[int, HmmParams, float], None] | None" = None,
+) -> "GMMHMM":
+    """Train a hidden Markov model on sequences that lie on the workers of a Dask cluster.
+
+    What `GMMHMM.fit` does on all sequences at once, with the same statistics, added in an order that depends on the
+    chunks alone. The client sees statistics and, for a start by clusters, a sample of frames.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to a cluster whose workers and scheduler have this version of gmmaudio.
+    chunks : iterable of paths, delayed objects or futures
+        A ``.npy`` file that every worker can read is one sequence. A delayed object or a future gives one sequence or a
+        list of them, shape (n_frames, n_features) each; NaN is a missing feature.
+    hmm : GMMHMM
+        The options; it is not changed.
+    keep_on_workers : bool
+        Whether sequences are read and checked once and kept in the memory of the workers, or in every iteration.
+    callback : callable, optional
+        For progress; see `gmmaudio.em.run_em`.
+
+    Returns
+    -------
+    GMMHMM
+        A fitted copy of `hmm`.
+
+    Raises
+    ------
+    ParameterError
+        If the client is closed, there are no chunks, a sequence cannot be used (the message names the chunk), or an
+        option cannot be used.
+    GmmAudioError
+        If a file cannot be read, workers lack this version of gmmaudio, or the cluster goes away.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the iteration limit ends the training.
+
+    Examples
+    --------
+    >>> from distributed import Client  # doctest: +SKIP
+    >>> with Client("tcp://scheduler:8786") as client:  # doctest: +SKIP
+    ...     hmm = fit_gmm_hmm(client, sorted(Path("words").glob("*.npy")), GMMHMM(8, 4, topology="left-right"))
+    """
+    from gmmaudio.distributed_hmm import train
+
+    return train(client, chunks, hmm, keep_on_workers=keep_on_workers, callback=callback)
+
+
 def _sample(gmm: GMM, frames: "_ClusterFrames", random_state: np.random.RandomState) -> Subsample | None:
     """Return the frames that `GMM.fit` would choose to start from; none if the options give the start in full."""
     numbers = empty_sample(gmm, random_state)  # chooses by the place in the stream, so it can do so without the frames
@@ -143,11 +201,50 @@ class _Chunk(NamedTuple):
     name: str
 
 
-class _ClusterFrames:
+class _Cluster:
+    """A cluster that computes tasks, waited for as long as it has workers."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def _results(self, tasks: "list[Delayed]") -> list[Any]:
+        """Compute on the workers and return here; an error of a task is raised as it was there."""
+        from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
+
+        if self._client.status != "running":
+            raise GmmAudioError(CLUSTER_GONE)
+        try:
+            futures = self._client.compute(tasks)
+            self._wait(futures)
+            results: list[Any] = self._client.gather(futures)
+        except KilledWorker as error:
+            raise GmmAudioError(
+                "workers died one after the other at the same task; is the memory of a worker large enough for a chunk "
+                "and the model? cut the chunks smaller"
+            ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise GmmAudioError(CLUSTER_GONE) from error
+        return results
+
+    def _wait(self, futures: "list[Future]") -> None:
+        """Return when all are done, or raise when the cluster has had no worker for `WORKERS_TIMEOUT`."""
+        from distributed import TimeoutError, wait
+
+        while True:
+            try:
+                with self._client.as_current():  # `wait` asks for it, and it need not be the default one
+                    wait(futures, timeout=POLL_INTERVAL)
+                return
+            except TimeoutError:
+                _wait_for_worker(self._client)
+
+
+class _ClusterFrames(_Cluster):
     """Chunks of frames on the workers, checked: as many columns in each, all finite, and at least one row in all."""
 
     def __init__(self, client: "Client", chunks: Iterable[Any], *, keep_on_workers: bool) -> None:
-        self._client = client
+        super().__init__(client)
         self._chunks = _chunk_list(chunks)
         if keep_on_workers:
             self._chunks = _kept(client, self._chunks)
@@ -190,38 +287,6 @@ class _ClusterFrames:
         wanted = zip(self._chunks, starts, parts, strict=True)
         tasks = [_task(_take, chunk, part - start) for chunk, start, part in wanted if len(part)]
         return check_frames(np.concatenate(self._results(tasks)))
-
-    def _results(self, tasks: "list[Delayed]") -> list[Any]:
-        """Compute on the workers and return here; an error of a task is raised as it was there."""
-        from distributed import CancelledError, KilledWorker
-        from distributed.comm import CommClosedError
-
-        if self._client.status != "running":
-            raise GmmAudioError(CLUSTER_GONE)
-        try:
-            futures = self._client.compute(tasks)
-            self._wait(futures)
-            results: list[Any] = self._client.gather(futures)
-        except KilledWorker as error:
-            raise GmmAudioError(
-                "workers died one after the other at the same task; is the memory of a worker large enough for a chunk "
-                "and the model? cut the chunks smaller"
-            ) from error
-        except (CancelledError, CommClosedError) as error:
-            raise GmmAudioError(CLUSTER_GONE) from error
-        return results
-
-    def _wait(self, futures: "list[Future]") -> None:
-        """Return when all are done, or raise when the cluster has had no worker for `WORKERS_TIMEOUT`."""
-        from distributed import TimeoutError, wait
-
-        while True:
-            try:
-                with self._client.as_current():  # `wait` asks for it, and it need not be the default one
-                    wait(futures, timeout=POLL_INTERVAL)
-                return
-            except TimeoutError:
-                _wait_for_worker(self._client)
 
 
 def _wait_for_worker(client: "Client") -> None:

@@ -1,6 +1,7 @@
 """Measures of decisions, in the conventions of their field."""
 
 from gmmaudio.metrics.intervals import bootstrap_interval, mean_interval, proportion_interval
+from gmmaudio.metrics.recognition import WordErrors, word_error_rate_interval, word_errors
 from gmmaudio.metrics.separation import SourceMeasures, best_order, bss_eval, sar, sdr, si_sdr, sir
 from gmmaudio.metrics.verification import (
     VerificationResult,
@@ -17,6 +18,7 @@ from gmmaudio.metrics.verification import (
 __all__ = [
     "SourceMeasures",
     "VerificationResult",
+    "WordErrors",
     "act_dcf",
     "best_order",
     "bootstrap_interval",
@@ -34,4 +36,6 @@ __all__ = [
     "si_sdr",
     "sir",
     "validate",
+    "word_error_rate_interval",
+    "word_errors",
 ]
