@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from gmmaudio.anomaly import AnomalyDetector as AnomalyDetector
     from gmmaudio.errors import GmmAudioError as GmmAudioError
     from gmmaudio.errors import GmmAudioWarning as GmmAudioWarning
     from gmmaudio.errors import ParameterError as ParameterError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gmmaudio.speaker import SpeakerIdentifier as SpeakerIdentifier
 
 _HOME = {
+    "AnomalyDetector": "anomaly",
     "GMM": "gmm",
     "GmmAudioError": "errors",
     "GmmAudioWarning": "errors",
@@ -30,7 +32,7 @@ _HOME = {
     "load": "persistence",
     "save": "persistence",
 }
-_SUBPACKAGES = {"audio", "distributed", "em", "features", "gmm", "metrics", "plotting", "speaker"}
+_SUBPACKAGES = {"anomaly", "audio", "distributed", "em", "features", "gmm", "metrics", "plotting", "speaker"}
 
 __all__ = [*sorted(_HOME), "__version__"]
 

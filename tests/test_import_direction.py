@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "gmm": BASE | {"checkpoint", "em", "persistence"},
     "distributed": BASE | {"em", "gmm", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
+    "anomaly": BASE | {"gmm", "metrics", "persistence"},
     "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
 }
 
