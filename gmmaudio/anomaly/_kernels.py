@@ -70,10 +70,10 @@ def whiten(lower: Float64Array, centred: Float64Array, n: int, first: int, white
 
 
 @_kernel
-def channel_shares(lower: Float64Array, white: Float64Array, n_past: int, n: int, shares: Float64Array) -> None:
-    """Write (Λr)ⱼ² / Λⱼⱼ, Λ and r being precision and residual of the present channels given the past.
+def channel_residuals(lower: Float64Array, white: Float64Array, n_past: int, n: int, residuals: Float64Array) -> None:
+    """Write (Λr)ⱼ / √Λⱼⱼ, Λ and r being precision and residual of the present channels given the past.
 
-    This is the squared standardised residual of one channel given the past and all other channels: twice what
+    This is the standardised residual of one channel given the past and all other channels; half its square is what
     −log p loses, up to a constant, when the channel is left out.
     """
     for j in range(n_past, n):
@@ -87,7 +87,7 @@ def channel_shares(lower: Float64Array, white: Float64Array, n_past: int, n: int
             column[i] = rest / lower[i, i]
             pull += column[i] * white[i]
             precision += column[i] * column[i]
-        shares[j - n_past] = pull * pull / precision
+        residuals[j - n_past] = pull / math.sqrt(precision)
 
 
 @_kernel
@@ -109,9 +109,11 @@ def conditional(
     learn: bool,
     score: Float64Array,
     log_density: Float64Array,
-    shares: Float64Array,
+    residuals: Float64Array,
 ) -> None:
     """Score samples by the Gaussian of the present given the last ones, missing entries of either left out.
+
+    The residuals are those of `channel_residuals`, NaN where there is none.
 
     `count` holds the discounted weight of what was learnt, the number of samples learnt from and the number at which
     the covariance is next taken over.
@@ -137,6 +139,7 @@ def conditional(
                     n_past += 1
         n_present = n_seen - n_past
         score[t], log_density[t] = np.nan, np.nan
+        residuals[t, :] = np.nan
         weight = 1.0
         if n_present > 0 and count[2] > 0.0:
             used = lower
@@ -150,9 +153,9 @@ def conditional(
                 log_volume += math.log(used[i, i])
             score[t] = fisher(square, n_present)
             log_density[t] = -0.5 * square - log_volume - 0.5 * n_present * math.log(2.0 * math.pi)
-            channel_shares(used, white, n_past, n_seen, present)
+            channel_residuals(used, white, n_past, n_seen, present)
             for i in range(n_past, n_seen):
-                shares[t, seen[i] - n_before] = present[i - n_past]
+                residuals[t, seen[i] - n_before] = present[i - n_past]
             weight = min(1.0, OUTLIER * n_present / max(square, 1e-300))
         if learn and n_seen == d:
             count[0] = forgetting * count[0] + weight
@@ -180,9 +183,24 @@ def conditional(
 
 
 @_kernel
+def recent_means(Z: Float64Array, recent: Float64Array, position: IntArray, out: Float64Array) -> None:
+    """Write the mean of each channel over the last samples, NaN where more than half of them are missing."""
+    length, n_channels = recent.shape
+    for t in range(Z.shape[0]):
+        for c in range(n_channels):
+            recent[position[0] % length, c] = Z[t, c]
+            total, n_valid = 0.0, 0
+            for k in range(length):
+                if not math.isnan(recent[k, c]):
+                    total += recent[k, c]
+                    n_valid += 1
+            out[t, c] = total / n_valid if 2 * n_valid >= length else np.nan
+        position[0] += 1
+
+
+@_kernel
 def level(
-    Z: Float64Array,
-    recent: Float64Array,
+    means: Float64Array,
     earlier: Float64Array,
     position: IntArray,
     count: Float64Array,
@@ -193,22 +211,16 @@ def level(
     score: Float64Array,
     shares: Float64Array,
 ) -> None:
-    """Score the mean of the last samples against the distribution of earlier such means, channel by channel.
+    """Score means of the last samples against the distribution of earlier such means, channel by channel.
 
     A mean is learnt from one window later, when it has no sample in common with the one that is scored.
     """
-    length, n_channels = recent.shape
-    for t in range(Z.shape[0]):
+    length, n_channels = earlier.shape
+    for t in range(means.shape[0]):
         row = position[0] % length
         n_scored, square = 0, 0.0
         for c in range(n_channels):
-            recent[row, c] = Z[t, c]
-            total, n_valid = 0.0, 0
-            for k in range(length):
-                if not math.isnan(recent[k, c]):
-                    total += recent[k, c]
-                    n_valid += 1
-            value = total / n_valid if 2 * n_valid >= length else np.nan
+            value = means[t, c]
             old = earlier[row, c]
             earlier[row, c] = value
             if learn and not math.isnan(old):

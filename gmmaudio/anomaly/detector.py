@@ -14,7 +14,7 @@ from gmmaudio._typing import AnyArray, Float64Array, IntArray
 from gmmaudio.anomaly.calibration import CalibrationReport, TailCalibration, report
 from gmmaudio.anomaly.engine import Engine
 from gmmaudio.anomaly.events import EventRule, EventTracker
-from gmmaudio.anomaly.heads import HEADS, SEASONS_PER_DAY, SECONDS_PER_SEASON, HeadConfig
+from gmmaudio.anomaly.heads import SEASONS_PER_DAY, SECONDS_PER_SEASON, HeadConfig
 from gmmaudio.anomaly.results import BlockResult, Result
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.persistence import StoredModel, save
@@ -28,10 +28,10 @@ _PLACE, _PARTS = "events.place", "events.parts"
 class AnomalyDetector:
     """Scores streams of one or more channels as −log10 p and makes events of what is strange.
 
-    Four heads look at each sample: its density given the last samples (one Gaussian over present and lags, missing
-    values marginalised), the mean of the last samples, the time of the day (where time stamps are given) and the
-    range seen so far. Each is calibrated on normal data that it has not seen, and the smallest p-value, corrected
-    for the number of heads, is calibrated again.
+    Five heads look at each sample: its density given the last samples (one Gaussian over present and lags, missing
+    values marginalised), the agreement of the channels with each other, the mean of the last samples, the time of
+    the day (where time stamps are given) and the range seen so far. Each is calibrated on normal data that it has
+    not seen, and the smallest p-value, corrected for the number of heads, is calibrated again.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class AnomalyDetector:
             "nodata" if none else "alarm" if alarm else "warmup" if early else "ok"
             for none, early, alarm in zip(empty, unknown, lasting, strict=True)
         )
-        names = (*HEADS, "")
+        names = (*engine.heads, "")
         heads = tuple(names[best] for best in scored.best.tolist())
         return BlockResult(scores, statuses, scored.contributions, heads, tuple(ended), tracker.current())
 

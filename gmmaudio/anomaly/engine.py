@@ -137,8 +137,8 @@ class Engine:
             pieces.append(fold._run_heads(fold.block(X[first:end], season[first:end]), learn=False))
         raw = {name: np.concatenate([scores[name] for scores, _ in pieces]) for name in self.heads}
         shares = np.concatenate([part for _, part in pieces], axis=1)
-        for name in ("conditional", "level", "seasonal"):
-            if np.count_nonzero(~np.isnan(raw[name])) >= LEAST_SCORES:
+        for name in self.heads:
+            if name != "range" and np.count_nonzero(~np.isnan(raw[name])) >= LEAST_SCORES:
                 self.calibrations[name] = TailCalibration.fit(raw[name])
         fused = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
         self.calibrations[FUSED] = TailCalibration.fit(fused.scores)

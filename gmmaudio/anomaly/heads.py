@@ -1,4 +1,4 @@
-"""The four questions that a detector asks of each sample, each with its own memory.
+"""The five questions that a detector asks of each sample, each with its own memory.
 
 Conventions. A head is run over blocks; what it learnt (`learned`) and what it remembers of the stream (`recent`) are
 dictionaries of arrays that a run changes in place. A run with `learn=False` changes `recent` only, so a trained
@@ -6,6 +6,7 @@ detector stays as it was trained. Scores grow with strangeness; they are compare
 head. `shares` are the parts of the channels in the decision, never negative.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -94,19 +95,19 @@ class ConditionalHead:
 
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return Fisher's transform of the squared distance, and squared residuals given all other channels."""
-        score, _, shares = self.score_density(block, learn=learn)
-        return score, shares
+        score, _, residuals = self.score_density(block, learn=learn)
+        return score, np.where(np.isnan(residuals), 0.0, residuals * residuals)
 
     def score_density(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array, Float64Array]:
-        """Return score, log-density of the present channels given the past ones, and shares."""
+        """Return score, log-density of the present channels given the past ones, and standardised residuals."""
         from gmmaudio.anomaly import _kernels
 
         n = len(block.standard)
-        score, log_density, shares = np.empty(n), np.empty(n), np.zeros((n, self.config.n_channels))
+        score, log_density, residuals = np.empty(n), np.empty(n), np.empty((n, self.config.n_channels))
         p = self.learned
         memory = (self.recent["history"], p["count"], p["mean"], p["scatter"], p["covariance"], p["lower"])
-        _kernels.conditional(block.standard, *memory, self.config.forgetting, learn, score, log_density, shares)
-        return score, log_density, shares
+        _kernels.conditional(block.standard, *memory, self.config.forgetting, learn, score, log_density, residuals)
+        return score, log_density, residuals
 
 
 @dataclass(eq=False)
@@ -126,19 +127,51 @@ class LevelHead:
         shape = (self.config.window, self.config.n_channels)
         self.recent = {
             "recent": np.full(shape, np.nan),
-            "earlier": np.full(shape, np.nan),
             "position": np.zeros(1, np.int64),
+            "earlier": np.full(shape, np.nan),
+            "earlier_position": np.zeros(1, np.int64),
         }
 
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return Fisher's transform of the sum of squared standard scores, and these squares."""
         from gmmaudio.anomaly import _kernels
 
-        score, shares = np.empty(len(block.standard)), np.zeros(block.standard.shape)
-        r, p = self.recent, self.learned
-        memory = (r["recent"], r["earlier"], r["position"], p["count"], p["mean"], p["variance"])
-        _kernels.level(block.standard, *memory, self.config.rate, learn, score, shares)
+        means, r, p = np.empty(block.standard.shape), self.recent, self.learned
+        _kernels.recent_means(block.standard, r["recent"], r["position"], means)
+        score, shares = np.empty(len(means)), np.zeros(means.shape)
+        memory = (r["earlier"], r["earlier_position"], p["count"], p["mean"], p["variance"])
+        _kernels.level(means, *memory, self.config.rate, learn, score, shares)
         return score, shares
+
+
+@dataclass(eq=False)
+class JointHead:
+    """Whether the channels go on agreeing with each other, over a quarter of the window.
+
+    The residual of each channel given the others at the same time, averaged over the last samples. A sensor that
+    sticks or drifts slowly always agrees with its own past; what it no longer agrees with is the other sensors.
+    """
+
+    config: HeadConfig
+    learned: dict[str, AnyArray] = field(default_factory=dict)
+    recent: dict[str, AnyArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._relation = ConditionalHead(dataclasses.replace(self.config, n_lags=0))
+        self._residual = LevelHead(dataclasses.replace(self.config, window=max(1, self.config.window // 4)))
+        self.learned = {f"relation_{name}": array for name, array in self._relation.learned.items()}
+        self.learned |= {f"residual_{name}": array for name, array in self._residual.learned.items()}
+        self.forget_stream()
+
+    def forget_stream(self) -> None:
+        """Start with an empty window."""
+        self._residual.forget_stream()
+        self.recent = self._residual.recent
+
+    def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
+        """Return Fisher's transform of the sum of the mean residuals' squared standard scores, and these squares."""
+        _, _, residuals = self._relation.score_density(block, learn=learn)
+        return self._residual.run(dataclasses.replace(block, standard=residuals), learn=learn)
 
 
 @dataclass(eq=False)
@@ -192,15 +225,9 @@ class RangeHead:
         return score, shares
 
 
-HEADS: dict[str, type[ConditionalHead] | type[LevelHead] | type[SeasonalHead] | type[RangeHead]] = {
-    "conditional": ConditionalHead,
-    "level": LevelHead,
-    "seasonal": SeasonalHead,
-    "range": RangeHead,
-}
-"""Name -> head, in the order in which a detector asks them."""
-
-
 def make_heads(config: HeadConfig) -> dict[str, Head]:
-    """Return one head of each kind that has learnt nothing yet."""
-    return {name: head(config) for name, head in HEADS.items()}
+    """Return one head of each kind that has learnt nothing yet; one channel alone has none to agree with."""
+    heads: dict[str, Head] = {"conditional": ConditionalHead(config)}
+    if config.n_channels > 1:
+        heads["joint"] = JointHead(config)
+    return heads | {"level": LevelHead(config), "seasonal": SeasonalHead(config), "range": RangeHead(config)}

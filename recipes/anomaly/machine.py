@@ -39,7 +39,7 @@ def normal_course(n_samples: int, *, seed: int) -> NDArray[np.float64]:
             40.0 + ambient + 25.0 * _lag(load, 60.0),
         ]
     )
-    noise = _lag(rng.normal(size=(n_samples, len(CHANNELS))), 1.5)
+    noise = _wander(rng, (n_samples, len(CHANNELS)), 1.5)
     return clean + noise * np.array([15.0, 1.5, 0.4, 0.6, 0.08, 0.25, 0.06, 0.4])
 
 
@@ -73,19 +73,27 @@ def _operation(n_samples: int, rng: np.random.Generator) -> tuple[NDArray[np.flo
         end = start + int(rng.integers(60, 360))
         mode[start:end] = current
         start, current = end, (current + int(rng.integers(1, 3))) % 3
-    wander = 0.1 * _lag(rng.normal(size=(n_samples, 2)), 20.0)
+    wander = 0.1 * _wander(rng, (n_samples, 2), 20.0)
     return SPEEDS[mode] + 0.5 * wander[:, 0], LOADS[mode] + wander[:, 1]
 
 
 def _lag(values: NDArray[np.float64], time_constant: float) -> NDArray[np.float64]:
-    """Return a first-order lag of each column; noise keeps its variance."""
+    """Return a first-order lag of each column."""
     weight = 1.0 - np.exp(-1.0 / time_constant)
     out, state = np.empty_like(values), values[0]
     for t, value in enumerate(values):
         state = state + weight * (value - state)
         out[t] = state
-    noisy = abs(values.mean()) < 0.05 * values.std()
-    return out * np.sqrt((2.0 - weight) / weight) if noisy else out
+    return out
+
+
+def _wander(rng: np.random.Generator, shape: tuple[int, int], time_constant: float) -> NDArray[np.float64]:
+    """Return noise of variance 1 that forgets itself with this time constant."""
+    keep = np.exp(-1.0 / time_constant)
+    out = rng.normal(size=shape)
+    for t in range(1, len(out)):
+        out[t] = keep * out[t - 1] + np.sqrt(1.0 - keep * keep) * out[t]
+    return out
 
 
 def _break(rows: NDArray[np.float64], fault: Fault, scale: float, rng: np.random.Generator) -> None:

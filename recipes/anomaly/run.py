@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def run_machine() -> None:
-    """Train on ten sound days, check the p-values on ten others, find forty faults in thirty."""
+    """Train on ten sound days, check the p-values on ten others, find 64 faults in thirty."""
     stamps = SAMPLE_PERIOD * np.arange(30 * DAY)
     rule = EventRule(alarm_p=alarm_probability(0.5, SAMPLE_PERIOD), leave_p=0.03, min_duration=3, merge_gap=30)
     detector = AnomalyDetector(rule=rule).fit(normal_course(10 * DAY, seed=0), stamps[: 10 * DAY])

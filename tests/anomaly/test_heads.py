@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from gmmaudio.anomaly.heads import Block, ConditionalHead, HeadConfig, LevelHead, RangeHead, SeasonalHead
+from gmmaudio.anomaly.heads import Block, ConditionalHead, HeadConfig, JointHead, LevelHead, RangeHead, SeasonalHead
 
 ROUNDING = 1e-8  # differences of log-densities of order 10, condition numbers of order 100
 CHANNELS, LAGS = 3, 2
@@ -63,7 +63,7 @@ def test_log_density_is_the_ratio_of_two_gaussian_marginals(head, missing):
 def test_a_share_is_what_the_density_gains_without_its_channel(head):
     rows = np.random.default_rng(2).normal(size=(10, CHANNELS))
     head.forget_stream()
-    _, log_density, shares = head.score_density(block(rows), learn=False)
+    _, log_density, residuals = head.score_density(block(rows), learn=False)
     joint = joints(rows)[-1]
     covariance = head.learned["covariance"]
     for c in range(CHANNELS):
@@ -77,7 +77,7 @@ def test_a_share_is_what_the_density_gains_without_its_channel(head):
         past = joint.copy()
         past[-CHANNELS:] = np.nan
         lost = log_marginal(head, without) - log_marginal(head, past) - log_density[-1]
-        np.testing.assert_allclose(shares[-1, c], 2 * lost - np.log(2 * np.pi * variance), atol=ROUNDING)
+        np.testing.assert_allclose(residuals[-1, c] ** 2, 2 * lost - np.log(2 * np.pi * variance), atol=ROUNDING)
 
 
 def test_learnt_moments_are_mean_and_covariance_of_the_lagged_rows():
@@ -121,3 +121,15 @@ def test_range_score_by_hand():
     score, _ = head.run(block([[5.0], [10.5], [-20.0]]), learn=False)
     # 99 values: p = 2 / 100; an excess of 0.5 is one twentieth of the range, one factor e; 20 factors at most.
     np.testing.assert_allclose(score, [0.0, np.log10(50) + 1 / np.log(10), np.log10(50) + 20 / np.log(10)])
+
+
+def test_joint_shares_are_mean_residuals_given_the_other_channels():
+    rows = np.random.default_rng(6).normal(size=(200, CHANNELS))
+    head = JointHead(config(window=16))
+    head.run(block(rows), learn=True)
+    head.forget_stream()
+    _, shares = head.run(block(rows[:4]), learn=False)
+    precision = np.linalg.inv(head.learned["relation_covariance"])
+    residuals = (rows[:4] - head.learned["relation_mean"]) @ precision / np.sqrt(np.diag(precision))
+    deviation = residuals.mean(axis=0) - head.learned["residual_mean"]
+    np.testing.assert_allclose(shares[-1], deviation**2 / head.learned["residual_variance"], rtol=1e-4)  # floor 1e-6
