@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "distributed": BASE | {"em", "gmm", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     "anomaly": BASE | {"gmm", "metrics", "persistence"},
-    "cli": BASE | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
+    "cli": BASE
+    | {"anomaly", "audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
 }
 
 

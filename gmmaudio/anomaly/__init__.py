@@ -2,7 +2,7 @@
 
 from gmmaudio.anomaly.calibration import CalibrationReport, TailCalibration
 from gmmaudio.anomaly.detector import AnomalyDetector
-from gmmaudio.anomaly.events import Event, EventRule, alarm_probability, running_peaks
+from gmmaudio.anomaly.events import Event, EventRule, alarm_probability, find_events, running_peaks
 from gmmaudio.anomaly.results import BlockResult, Result
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Result",
     "TailCalibration",
     "alarm_probability",
+    "find_events",
     "running_peaks",
 ]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,11 +70,14 @@ class AnomalyDetector:
         self.window = window
         self.adaptive = adaptive
         self.rule = rule or EventRule()
+        self.channels: tuple[str, ...] = ()
         self._engine: Engine | None = None
         self._tracker: EventTracker | None = None
         self._start: dict[str, AnyArray] = {}
 
-    def fit(self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None, *, channels: Sequence[str] | None = None
+    ) -> Self:
         """Learn what is normal; a stream that was going on is forgotten.
 
         Parameters
@@ -83,18 +86,25 @@ class AnomalyDetector:
             Normal data in the order of time; NaN is missing.
         timestamps : array-like, shape (n_samples,), optional
             datetime64, or seconds since the epoch, UTC.
+        channels : sequence of str, optional
+            Names of the channels, for the command line and whoever else asks; their numbers if not given.
 
         Raises
         ------
         ParameterError
-            If there are fewer than 100 samples, too few complete ones, or a channel without a number.
+            If there are fewer than 100 samples, too few complete ones, a channel without a number, or another number
+            of names.
         """
         rows = self._rows(X, None)
         if len(rows) < LEAST_ROWS:
             raise ParameterError(f"X has {len(rows)} samples, but at least {LEAST_ROWS} normal ones are needed")
+        names = tuple(map(str, range(rows.shape[1]) if channels is None else channels))
+        if len(names) != rows.shape[1] or len(set(names)) != len(names):
+            raise ParameterError(f"channels is {names}, but X needs {rows.shape[1]} names, all different")
         season = _seasons(timestamps, len(rows))
         engine = Engine.train(rows, season, n_lags=self.n_lags, window=self.window, adaptive=self.adaptive)
         self._install(engine)
+        self.channels = names
         self._start = self.state_dict()
         return self
 
@@ -166,6 +176,11 @@ class AnomalyDetector:
         """Compare nominal with realised false-alarm rates on normal data that `fit` has not seen."""
         return report(self.score_samples(X, timestamps))
 
+    @property
+    def n_seen(self) -> int:
+        """Number of samples of the stream so far."""
+        return int(self._fitted()[1].place[0])
+
     def reset(self) -> None:
         """Start a new stream with what `fit` learnt."""
         self._fitted()
@@ -218,6 +233,7 @@ class AnomalyDetector:
             "adaptive": self.adaptive,
             "calibrations": list(engine.calibrations),
             "rule": dataclasses.asdict(self.rule),
+            "channels": list(self.channels),
         }
         return StoredModel(_KIND, config, arrays)
 
@@ -247,6 +263,9 @@ class AnomalyDetector:
             n_lags=int(head.n_lags), window=int(head.window), adaptive=adaptive, rule=EventRule(**config["rule"])
         )
         detector._install(Engine(head, adaptive, arrays["center"], arrays["scale"], calibrations))
+        detector.channels = tuple(str(name) for name in config["channels"])
+        if len(detector.channels) != n:
+            raise GmmAudioError(f"it names {len(detector.channels)} channels but has {n}")
         for prefix in ("start.", "now."):
             state = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             detector.load_state(state)

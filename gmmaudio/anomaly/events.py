@@ -147,6 +147,42 @@ def running_peaks(scores: npt.ArrayLike, refractory: int) -> Float64Array:
     return kept
 
 
+def find_events(
+    scores: npt.ArrayLike, rule: EventRule, *, contributions: npt.ArrayLike | None = None
+) -> tuple[Event, ...]:
+    """Return the events of scores that are all there already, the one that lasts at the end included.
+
+    Parameters
+    ----------
+    scores : array-like, shape (n_samples,)
+        −log10 p of each sample, of whatever detector.
+    rule : EventRule
+        What makes an event.
+    contributions : array-like, shape (n_samples, n_channels), optional
+        Parts of the channels; without them events name no channels.
+
+    Raises
+    ------
+    ParameterError
+        If the shapes do not fit or a score is NaN.
+
+    Examples
+    --------
+    >>> [(event.start, event.end) for event in find_events([0, 5, 3, 0, 0], EventRule(merge_gap=1))]
+    [(1, 2)]
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or np.isnan(values).any():
+        raise ParameterError(f"scores has shape {values.shape}, but (n_samples,) without NaN is needed")
+    parts = np.zeros((len(values), 0)) if contributions is None else np.asarray(contributions, dtype=np.float64)
+    if parts.ndim != 2 or len(parts) != len(values):
+        raise ParameterError(f"contributions has shape {parts.shape}, but ({len(values)}, n_channels) is needed")
+    tracker = EventTracker(rule, parts.shape[1])
+    _, ended = tracker.run(values, parts)
+    last = tracker.current()
+    return tuple(ended) if last is None else (*ended, last)
+
+
 class EventTracker:
     """Follows a stream of scores and tells its events; its memory is two arrays.
 

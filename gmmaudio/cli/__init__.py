@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from gmmaudio import __version__
+from gmmaudio.cli.anomaly import anomaly
 from gmmaudio.cli.console import show_error, show_warning
 from gmmaudio.cli.demo import demo
 from gmmaudio.cli.features import features
@@ -26,7 +27,7 @@ def commands() -> None:
     """Audio and time series with Gaussian mixtures: from samples to a decision."""
 
 
-for command in (speaker, features, info, demo):
+for command in (speaker, anomaly, features, info, demo):
     commands.add_command(command)
 
 

@@ -3,18 +3,14 @@
 import numpy as np
 import pytest
 
-from gmmaudio.anomaly import EventRule, alarm_probability, running_peaks
-from gmmaudio.anomaly.events import EventTracker
+from gmmaudio.anomaly import EventRule, alarm_probability, find_events, running_peaks
 from gmmaudio.errors import ParameterError
 
 
 def spans(scores, **rule):
     """Start, end and peak of the events of a stream (levels 4 and 2), the open one at its end included."""
-    tracker = EventTracker(EventRule(alarm_p=1e-4, leave_p=1e-2, **rule), 1)
-    scores = np.asarray(scores, dtype=np.float64)
-    _, ended = tracker.run(scores, scores[:, np.newaxis])
-    last = tracker.current()
-    return [(e.start, e.end, e.peak, e.state) for e in [*ended, *([last] if last else [])]]
+    events = find_events(scores, EventRule(alarm_p=1e-4, leave_p=1e-2, **rule))
+    return [(e.start, e.end, e.peak, e.state) for e in events]
 
 
 def test_an_event_goes_on_above_the_leaving_level():
@@ -34,9 +30,8 @@ def test_none_begins_in_the_refractory_period():
 
 
 def test_channels_are_told_by_their_part_in_the_whole_event():
-    tracker = EventTracker(EventRule(merge_gap=0), 3)
-    _, ended = tracker.run(np.array([5.0, 6.0, 0.0]), np.array([[4.0, 1.0, 0.0], [1.0, 5.0, 0.0], [0.0, 0.0, 9.0]]))
-    assert ended[0].channels == (1, 0)
+    parts = [[4.0, 1.0, 0.0], [1.0, 5.0, 0.0], [0.0, 0.0, 9.0]]
+    assert find_events([5.0, 6.0, 0.0], EventRule(merge_gap=0), contributions=parts)[0].channels == (1, 0)
 
 
 def test_running_peaks_equal_a_look_at_every_window():
@@ -50,6 +45,8 @@ def test_running_peaks_equal_a_look_at_every_window():
     [
         (lambda: EventRule(alarm_p=0.1, leave_p=0.01), "alarm_p <= leave_p"),
         (lambda: EventRule(min_duration=0), "min_duration is 0"),
+        (lambda: find_events([np.nan], EventRule()), "without NaN"),
+        (lambda: find_events([1.0], EventRule(), contributions=[[1.0]] * 2), r"\(1, n_channels\)"),
         (lambda: alarm_probability(0, 1), "above 0"),
         (lambda: alarm_probability(100, 3600), "24 samples"),
     ],

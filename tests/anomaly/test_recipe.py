@@ -16,11 +16,12 @@ def printed_by(*arguments):
 
 def test_faults_are_found_and_named_with_and_without_dropouts():
     text = printed_by()
-    whole, gappy = (float(f1) for f1 in re.findall(r"event F1 ([\d.]+)", text))
+    whole, gappy, forest = (float(f1) for f1 in re.findall(r"event F1 ([\d.]+)", text))
     named = [int(right) / int(found) for right, found in re.findall(r"first: (\d+) of (\d+)", text)]
     assert whole > 0.85
     assert whole - gappy < 0.05
     assert min(named) > 0.9
+    assert forest < whole
 
 
 def test_nab_standard_score_is_above_60_on_files_that_the_threshold_was_not_chosen_on(shared_data):
