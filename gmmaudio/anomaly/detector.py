@@ -268,6 +268,8 @@ class AnomalyDetector:
             raise GmmAudioError(f"it names {len(detector.channels)} channels but has {n}")
         for prefix in ("start.", "now."):
             state = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            if np.isnan(state[_PLACE]).any() or np.isnan(state[_PARTS]).any():
+                raise GmmAudioError(f"its arrays {prefix}{_PLACE} and {prefix}{_PARTS} must hold numbers")
             detector.load_state(state)
             if prefix == "start.":
                 detector._start = detector.state_dict()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.exceptions import NotFittedError
 
 import gmmaudio
@@ -254,3 +255,30 @@ def test_a_file_whose_settings_ask_for_more_memory_than_it_holds_is_refused():
     config = stored.config | {"head": stored.config["head"] | {"window": 10**12}}
     with pytest.raises(GmmAudioError, match="size that its settings say"):
         AnomalyDetector.from_stored(gmmaudio.persistence.StoredModel(stored.kind, config, stored.arrays))
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+@given(rows=arrays(np.float64, st.tuples(st.integers(0, 40), st.just(N_CHANNELS)), elements=st.floats(width=64)))
+@settings(max_examples=50, deadline=None)
+def test_no_numbers_whatever_give_a_score_that_is_not_finite_and_not_negative(adaptive, rows):
+    detector = fitted(adaptive)
+    detector.reset()
+    block = detector.process(rows)
+    assert np.isfinite(block.scores).all()
+    assert (block.scores >= 0).all()
+    assert np.isfinite(detector.process(normal_stream(5)).scores).all()
+
+
+def test_a_file_whose_event_memory_is_not_a_number_is_refused():
+    stored = fitted().to_stored()
+    arrays_of_file = {**stored.arrays, "now.events.place": np.full(6, np.nan)}
+    with pytest.raises(GmmAudioError, match=r"now\.events\.place"):
+        AnomalyDetector.from_stored(gmmaudio.persistence.StoredModel(stored.kind, stored.config, arrays_of_file))
+
+
+def test_the_state_of_a_stream_does_not_grow():
+    detector = fitted(adaptive=True)
+    detector.reset()
+    before = {name: array.nbytes for name, array in detector.state_dict().items()}
+    detector.process(normal_stream(5000, seed=9))
+    assert {name: array.nbytes for name, array in detector.state_dict().items()} == before
