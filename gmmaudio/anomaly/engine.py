@@ -17,6 +17,9 @@ from gmmaudio.errors import ParameterError
 
 N_FOLDS = 5
 N_LARGEST = 20
+LEAST_WINDOWS = 40
+"""Windows without overlap that a frozen detector must have seen before it trusts its idea of how levels vary."""
+
 RUNNING_WARM_UP = 100.0
 FORGETTING, RATE = 0.9995, 1.0 / 3000.0
 """Of adaptive engines: a memory of 2000 and 3000 samples."""
@@ -137,8 +140,11 @@ class Engine:
             pieces.append(fold._run_heads(fold.block(X[first:end], season[first:end]), learn=False))
         raw = {name: np.concatenate([scores[name] for scores, _ in pieces]) for name in self.heads}
         shares = np.concatenate([part for _, part in pieces], axis=1)
+        wanted = dict.fromkeys(self.heads, LEAST_SCORES) | {
+            "level": max(LEAST_SCORES, LEAST_WINDOWS * self.config.window)
+        }
         for name in self.heads:
-            if name != "range" and np.count_nonzero(~np.isnan(raw[name])) >= LEAST_SCORES:
+            if name != "range" and np.count_nonzero(~np.isnan(raw[name])) >= wanted[name]:
                 self.calibrations[name] = TailCalibration.fit(raw[name])
         fused = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
         self.calibrations[FUSED] = TailCalibration.fit(fused.scores)

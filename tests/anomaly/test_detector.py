@@ -282,3 +282,14 @@ def test_the_state_of_a_stream_does_not_grow():
     before = {name: array.nbytes for name, array in detector.state_dict().items()}
     detector.process(normal_stream(5000, seed=9))
     assert {name: array.nbytes for name, array in detector.state_dict().items()} == before
+
+
+def test_the_same_training_gives_the_same_file_byte_for_byte(tmp_path):
+    for name in ("one", "other"):
+        AnomalyDetector().fit(normal_stream(500)).save(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_a_level_is_not_judged_from_a_few_windows():
+    detector = AnomalyDetector(window=48).fit(normal_stream(1000))
+    assert "level" not in detector.process(normal_stream(300, seed=2) + 3.0).heads
