@@ -116,6 +116,9 @@ BACKGROUND_TEXTS = (
     "A dozen geese were flying south in the pale light.",
 )
 
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGIT_STRINGS = ("three one four", "nine zero two one", "eight six", "five seven seven zero four")
+
 
 def speak(voice: Voice, text: str, effects: tuple[str, ...]) -> np.ndarray:
     """Return the text as spoken by the voice, at the sample rate of the set, after the effects of sox."""
@@ -166,6 +169,13 @@ def spoken_clips() -> list[dict[str, object]]:
             text = TEST_TEXTS[(3 * number + take) % len(TEST_TEXTS)]
             folder, split = (voice.name, "test") if known else (f"unknown/{voice.name}", "unknown")
             add(voice, split, f"{folder}/test_{take:02d}.flac", session, text)
+    for number, voice in enumerate(ENROLLED):
+        split, session = ("word_train", 1 + number % 2) if number < 6 else ("word_test", 1)
+        for digit in DIGITS:
+            add(voice, split, f"digits/{voice.name}/{digit}.flac", session, digit)
+    for voice in ENROLLED[6:]:
+        for number, text in enumerate(DIGIT_STRINGS, start=1):
+            add(voice, "string_test", f"digits/{voice.name}/string_{number:02d}.flac", 2, text)
     return clips
 
 

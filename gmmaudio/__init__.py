@@ -16,23 +16,44 @@ if TYPE_CHECKING:
     from gmmaudio.features import MFCC as MFCC
     from gmmaudio.features import FeaturePipeline as FeaturePipeline
     from gmmaudio.gmm import GMM as GMM
+    from gmmaudio.hmm import GMMHMM as GMMHMM
+    from gmmaudio.hmm import HMMFilter as HMMFilter
     from gmmaudio.persistence import load as load
     from gmmaudio.persistence import save as save
+    from gmmaudio.separation import Separator as Separator
     from gmmaudio.speaker import SpeakerIdentifier as SpeakerIdentifier
+    from gmmaudio.words import WordRecognizer as WordRecognizer
 
 _HOME = {
     "AnomalyDetector": "anomaly",
     "GMM": "gmm",
+    "GMMHMM": "hmm",
     "GmmAudioError": "errors",
     "GmmAudioWarning": "errors",
     "ParameterError": "errors",
     "MFCC": "features",
     "FeaturePipeline": "features",
+    "HMMFilter": "hmm",
+    "Separator": "separation",
     "SpeakerIdentifier": "speaker",
+    "WordRecognizer": "words",
     "load": "persistence",
     "save": "persistence",
 }
-_SUBPACKAGES = {"anomaly", "audio", "distributed", "em", "features", "gmm", "metrics", "plotting", "speaker"}
+_SUBPACKAGES = {
+    "anomaly",
+    "audio",
+    "distributed",
+    "em",
+    "features",
+    "gmm",
+    "hmm",
+    "metrics",
+    "plotting",
+    "separation",
+    "speaker",
+    "words",
+}
 
 __all__ = [*sorted(_HOME), "__version__"]
 

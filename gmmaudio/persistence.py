@@ -41,8 +41,13 @@ _KINDS = {
     "checkpoint": "gmmaudio.checkpoint:Checkpoint",
     "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",
+    "gmm_hmm": "gmmaudio.hmm.estimator:GMMHMM",
     "gmm_params": "gmmaudio.gmm.parameters:GmmParams",
+    "hmm_params": "gmmaudio.hmm.parameters:HmmParams",
+    "separator": "gmmaudio.separation.separator:Separator",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",
+    "spectral_params": "gmmaudio.separation.spectral:SpectralParams",
+    "word_recognizer": "gmmaudio.words.recognizer:WordRecognizer",
 }
 """Kind of model -> the class that reads it, imported only when such a file is opened."""
 
@@ -116,7 +121,7 @@ def save(model: Storable, path: str | os.PathLike[str]) -> None:
         raise ParameterError(f"cannot save a {type(model).__name__}; only models of gmmaudio have a file format")
     stored = model.to_stored()
     # ZipInfo without a date: the same model gives the same bytes.
-    with _replacing(Path(path)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with replacing(Path(path)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_HEADER), json.dumps(_header(stored), indent=1, allow_nan=False))
         for name, array in stored.arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
@@ -211,7 +216,7 @@ def read_stored(path: str | os.PathLike[str]) -> StoredModel:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the place of `path` when the block ends well, and vanishes when it does not."""
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -13,12 +13,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
-from gmmaudio import distributed as module
-from gmmaudio.distributed import SUM_WIDTH, fit_gmm
+from gmmaudio.distributed import cluster as module
+from gmmaudio.distributed import fit_gmm
 from gmmaudio.em import run_em
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
-from gmmaudio.gmm.statistics import CHAPTER_FRAMES
+from gmmaudio.gmm.statistics import CHAPTER_FRAMES, SUM_WIDTH
 
 REASON = "Dask is not installed; it comes with the extra 'distributed'"
 distributed = pytest.importorskip("distributed", reason=REASON)

@@ -25,11 +25,15 @@ MAY_IMPORT = {
     "checkpoint": BASE | {"em", "persistence"},
     "features": BASE | {"audio", "persistence"},
     "gmm": BASE | {"checkpoint", "em", "persistence"},
-    "distributed": BASE | {"em", "gmm", "persistence"},
+    "hmm": BASE | {"checkpoint", "em", "gmm", "persistence"},
+    "words": BASE | {"audio", "features", "gmm", "hmm", "persistence"},
+    "distributed": BASE | {"gmm", "hmm"},
+    "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     "anomaly": BASE | {"gmm", "metrics", "persistence"},
     "cli": BASE
-    | {"anomaly", "audio", "features", "gmm", "metrics", "persistence", "plotting", "speaker", "load", "save"},
+    | {"anomaly", "audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "words"}
+    | {"load", "save"},
 }
 
 

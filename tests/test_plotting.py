@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.metrics import det_curve, eer
-from gmmaudio.plotting import plot_confusion, plot_det, plot_scores
+from gmmaudio.plotting import plot_confusion, plot_det, plot_scores, plot_separation
 
 SCREEN_ATOL = 1e-6  # of the axes' length: matplotlib inverts the stretched axis in double precision
 IS_TARGET = np.arange(600) % 3 == 0
@@ -159,3 +159,21 @@ def test_plot_scores_names_both_error_rates_at_the_threshold():
 
 def test_plot_scores_of_equal_scores_is_drawn():
     assert len(plot_scores([1.0, 1.0], [True, False]).patches) == 2
+
+
+def test_the_mask_of_a_source_is_its_share_of_the_mixture():
+    tone = np.sin(np.arange(8000) * 0.5)
+    figure = plot_separation(tone, {"all": tone, "half": 0.5 * tone}, 8000)
+    masks = [axes.images[0].get_array() for axes in figure.axes if axes.get_title().startswith("mask")]
+    assert_allclose(masks[0].compressed(), 1.0, rtol=1e-12)
+    assert_allclose(masks[1].compressed(), 0.5, rtol=1e-12)
+
+
+def test_a_silent_or_very_short_mixture_can_be_drawn():
+    for mixture in (np.zeros(8000), np.ones(3)):
+        assert png_size(plot_separation(mixture, {"a": mixture}, 8000).axes[0]) > 1000
+
+
+def test_estimates_of_another_length_than_the_mixture_are_refused():
+    with pytest.raises(ParameterError, match="one and the same"):
+        plot_separation(np.zeros(800), {"a": np.zeros(801)}, 8000)

@@ -17,7 +17,9 @@ from gmmaudio.cli.console import show_error, show_warning
 from gmmaudio.cli.demo import demo
 from gmmaudio.cli.features import features
 from gmmaudio.cli.info import info
+from gmmaudio.cli.separate import separate
 from gmmaudio.cli.speaker import speaker
+from gmmaudio.cli.words import words
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning
 
 
@@ -27,7 +29,7 @@ def commands() -> None:
     """Audio and time series with Gaussian mixtures: from samples to a decision."""
 
 
-for command in (speaker, anomaly, features, info, demo):
+for command in (speaker, words, separate, anomaly, features, info, demo):
     commands.add_command(command)
 
 

@@ -77,7 +77,7 @@ def best_of_row(row: Float32Array) -> np.float32:
 def fill_design_rows(
     frames: FloatArray, center: Float64Array, inverse_scale: Float64Array, design: Float32Array
 ) -> None:
-    """Write the rows ``[z, z², 1]``, see `density.fill_design`, and after them a row of zeros, the dummy frame."""
+    """Write the rows ``[z, z², 1]``, see `density.fill_design`."""
     n_frames, n_features = frames.shape
     for t in range(n_frames):
         x = frames[t]
@@ -90,7 +90,6 @@ def fill_design_rows(
         for d in range(n_features):
             squares[d] = z[d] * z[d]
         squares[n_features] = _ONE
-    design[n_frames] = _ZERO
 
 
 @_kernel

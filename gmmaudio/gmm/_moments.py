@@ -147,6 +147,7 @@ class SparseWorker(TileWorker):
             frames = frames.copy()  # kernels are compiled once for each type, and not for every layout
         design = self._design[: len(frames) + 1]
         _kernels.fill_design_rows(frames, *self._standard, design)
+        design[len(frames)] = 0.0  # the dummy frame
         return frames, design
 
     def _evaluate(self, frames: FloatArray, design: Float32Array) -> Float32Array:

@@ -26,7 +26,7 @@ from gmmaudio.gmm.density import Precision, density_matrix
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frame_weights, check_frames, read_only_array
 
-CHAPTER_FRAMES = 16 * WINDOW_FRAMES
+CHAPTER_FRAMES = 8 * WINDOW_FRAMES
 """Frames whose statistics are added up by themselves (131,072): so many that the sum costs a hundredth of them."""
 
 SUM_WIDTH = 8

@@ -10,7 +10,9 @@ from gmmaudio.metrics.detection import (
     nab_score,
     realised_rates,
 )
-from gmmaudio.metrics.intervals import bootstrap_interval, proportion_interval
+from gmmaudio.metrics.intervals import bootstrap_interval, mean_interval, proportion_interval
+from gmmaudio.metrics.recognition import WordErrors, word_error_rate_interval, word_errors
+from gmmaudio.metrics.separation import SourceMeasures, best_order, bss_eval, sar, sdr, si_sdr, sir
 from gmmaudio.metrics.verification import (
     VerificationResult,
     act_dcf,
@@ -26,15 +28,20 @@ from gmmaudio.metrics.verification import (
 __all__ = [
     "NAB_COSTS",
     "EventResult",
+    "SourceMeasures",
     "VerificationResult",
+    "WordErrors",
     "act_dcf",
+    "best_order",
     "bootstrap_interval",
+    "bss_eval",
     "cllr",
     "det_curve",
     "detection_controls",
     "eer",
     "evaluate",
     "evaluate_events",
+    "mean_interval",
     "min_cllr",
     "min_dcf",
     "nab_best_threshold",
@@ -42,5 +49,11 @@ __all__ = [
     "nab_score",
     "proportion_interval",
     "realised_rates",
+    "sar",
+    "sdr",
+    "si_sdr",
+    "sir",
     "validate",
+    "word_error_rate_interval",
+    "word_errors",
 ]

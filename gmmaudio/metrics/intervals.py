@@ -79,6 +79,39 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def mean_interval(
+    values: npt.ArrayLike,
+    *,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    random_state: int | np.random.Generator | None = None,
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean of independent values, such as dB of each mixture.
+
+    Efron & Tibshirani 1993, chapter 13.
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer than two values, one is not finite, or an option cannot be used.
+
+    Examples
+    --------
+    >>> low, high = mean_interval(np.random.default_rng(0).normal(5.0, 1.0, 100), random_state=0)
+    >>> low < 5.0 < high
+    True
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) < 2 or not np.isfinite(array).all():
+        raise ParameterError(f"values has shape {array.shape} but two or more finite numbers in a row are needed")
+    if n_resamples < 1:
+        raise ParameterError(f"n_resamples is {n_resamples} but must be at least 1; 1000 is usual")
+    tail = _tail_probability(confidence)
+    draws = np.random.default_rng(random_state).integers(len(array), size=(n_resamples, len(array)))
+    low, high = np.quantile(array[draws].mean(axis=1), [tail, 1 - tail])
+    return float(low), float(high)
+
+
 def proportion_interval(n_successes: int, n_trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's interval of a proportion, such as the accuracy of independent trials.
 

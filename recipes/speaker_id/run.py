@@ -68,7 +68,8 @@ def read_manifest(folder: Path) -> Voices:
     """Read a folder with a manifest.csv: the bundled samples, or LibriSpeech speakers."""
     voices = Voices(16000)
     parts = {"ubm_dev": "background", "enrol": "enroll"}  # what LibriSpeech's manifest calls them
-    for row in csv.DictReader((folder / "manifest.csv").read_text(encoding="utf-8").splitlines()):
+    rows = csv.DictReader((folder / "manifest.csv").read_text(encoding="utf-8").splitlines())
+    for row in (row for row in rows if not row["split"].startswith(("word", "string"))):  # digits are another recipe's
         signal, _ = audio.read(folder / row["path"], sample_rate=voices.sample_rate)
         part = getattr(voices, parts.get(row["split"], row["split"]), voices.strangers)
         part.setdefault(row.get("voice") or row.get("speaker") or row["path"], []).append(signal)

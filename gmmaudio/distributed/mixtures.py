@@ -1,28 +1,16 @@
-"""Training on the workers of a Dask cluster: the same statistics, summed in a tree.
-
-Conventions. A *chunk* is an array of frames that one worker can hold: a ``.npy`` file that every worker can read, a
-delayed array, a future, or a block of rows of a Dask array. The order of the chunks is the order of the frames. Frames
-stay on the workers; statistics and, for the start, a sample of frames travel.
-
-Bits. The statistics of a chunk depend on the chunk and the parameters alone, and they are added in an order that
-depends on the number of chunks alone. So any number of workers gives the same bits, and so does a run in which workers
-die and Dask repeats their work (on processors of one kind: matrix products differ by roundings between kinds). Chunks
-of `gmmaudio.gmm.statistics.CHAPTER_FRAMES` (the last one may be shorter) give the bits of `GMM.fit` on all frames at
-once; another cutting differs by the rounding of the arithmetic.
-"""
+"""Gaussian mixtures on the workers of a Dask cluster."""
 
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from gmmaudio import __version__
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio.distributed.cluster import CHUNKS_NEEDED, Chunk, Cluster, check_client, named_chunk, task_of
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimator import GMM
@@ -34,17 +22,7 @@ from gmmaudio.gmm.training import check_options, empty_sample, train
 from gmmaudio.validation import check_frames
 
 if TYPE_CHECKING:
-    from dask.delayed import Delayed
-    from distributed import Client, Future
-
-WORKERS_TIMEOUT = 60.0
-"""Seconds without any worker after which the cluster is taken for gone: a worker that died is back in a few."""
-
-POLL_INTERVAL = 5.0
-"""Seconds of waiting for results between two looks at whether there are workers."""
-
-CHUNKS_NEEDED = "a Dask array, or a list of delayed arrays, futures or .npy paths is needed; GMM.fit takes NumPy arrays"
-CLUSTER_GONE = "the Dask cluster has gone away or has no workers; start it, or its workers, and connect a new client"
+    from distributed import Client
 
 
 def fit_gmm(
@@ -102,10 +80,10 @@ def fit_gmm(
     """
     if not isinstance(gmm, GMM):
         raise ParameterError(f"gmm is {gmm!r} but must be an estimator that holds the options, such as GMM(512)")
-    _check_client(client)
+    check_client(client)
     fitted: GMM = clone(gmm)
     check_options(fitted)
-    frames = _ClusterFrames(client, chunks, keep_on_workers=keep_on_workers)
+    frames = ClusterFrames(client, chunks, keep_on_workers=keep_on_workers)
     mean, variance = frames.global_moments()
     surveyed = Survey(frames.n_frames, frames.n_features, float(frames.n_frames), mean, variance, digest="")
     random_state = check_random_state(fitted.random_state)
@@ -122,7 +100,7 @@ def fit_gmm(
     return fitted
 
 
-def _sample(gmm: GMM, frames: "_ClusterFrames", random_state: np.random.RandomState) -> Subsample | None:
+def _sample(gmm: GMM, frames: "ClusterFrames", random_state: np.random.RandomState) -> Subsample | None:
     """Return the frames that `GMM.fit` would choose to start from; none if the options give the start in full."""
     numbers = empty_sample(gmm, random_state)  # chooses by the place in the stream, so it can do so without the frames
     sample = empty_sample(gmm, random_state)
@@ -136,22 +114,15 @@ def _sample(gmm: GMM, frames: "_ClusterFrames", random_state: np.random.RandomSt
     return sample
 
 
-class _Chunk(NamedTuple):
-    """Frames that are not here, as an argument of a task, and what messages call them."""
-
-    frames: Any
-    name: str
-
-
-class _ClusterFrames:
+class ClusterFrames(Cluster):
     """Chunks of frames on the workers, checked: as many columns in each, all finite, and at least one row in all."""
 
     def __init__(self, client: "Client", chunks: Iterable[Any], *, keep_on_workers: bool) -> None:
-        self._client = client
+        super().__init__(client)
         self._chunks = _chunk_list(chunks)
         if keep_on_workers:
             self._chunks = _kept(client, self._chunks)
-        shapes = self._results([_task(_checked_shape, chunk) for chunk in self._chunks])
+        shapes = self.results([task_of(_checked_shape, chunk) for chunk in self._chunks])
         self.n_features = _common_width(shapes, self._chunks)
         self._ends = np.cumsum([n_frames for n_frames, _ in shapes])
         self.n_frames = int(self._ends[-1])
@@ -167,18 +138,18 @@ class _ClusterFrames:
 
         # Parameters are part of the graph: scattered ones would be lost with the worker that holds them.
         shared = delayed(params, traverse=False)
-        stats = [_task(_stats, chunk, shared, precision, self._n_threads) for chunk in self._chunks]
+        stats = [task_of(_stats, chunk, shared, precision, self._n_threads) for chunk in self._chunks]
         while len(stats) > 1:
             stats = [delayed(sum_of)(stats[start : start + SUM_WIDTH]) for start in range(0, len(stats), SUM_WIDTH)]
-        total: GmmStats = self._results(stats)[0]
+        total: GmmStats = self.results(stats)[0]
         return total
 
     def global_moments(self) -> tuple[Float64Array, Float64Array]:
         """Return mean and variance of all frames; if chunks are whole steps, with the bits of `Moments` of them all."""
         first = self._chunks[int(np.flatnonzero(self._ends)[0])]  # that is not empty
-        origin = self._results([_task(_take, first, np.zeros(1, np.intp))])[0][0].astype(np.float64)
+        origin = self.results([task_of(_take, first, np.zeros(1, np.intp))])[0][0].astype(np.float64)
         moments = Moments(origin)
-        for steps in self._results([_task(_moments, chunk, origin) for chunk in self._chunks]):
+        for steps in self.results([task_of(_moments, chunk, origin) for chunk in self._chunks]):
             for step in steps:
                 moments.join(step)
         return moments.result()
@@ -188,82 +159,11 @@ class _ClusterFrames:
         starts = np.concatenate([[0], self._ends[:-1]])
         parts = np.split(rows, np.searchsorted(rows, self._ends[:-1]))
         wanted = zip(self._chunks, starts, parts, strict=True)
-        tasks = [_task(_take, chunk, part - start) for chunk, start, part in wanted if len(part)]
-        return check_frames(np.concatenate(self._results(tasks)))
-
-    def _results(self, tasks: "list[Delayed]") -> list[Any]:
-        """Compute on the workers and return here; an error of a task is raised as it was there."""
-        from distributed import CancelledError, KilledWorker
-        from distributed.comm import CommClosedError
-
-        if self._client.status != "running":
-            raise GmmAudioError(CLUSTER_GONE)
-        try:
-            futures = self._client.compute(tasks)
-            self._wait(futures)
-            results: list[Any] = self._client.gather(futures)
-        except KilledWorker as error:
-            raise GmmAudioError(
-                "workers died one after the other at the same task; is the memory of a worker large enough for a chunk "
-                "and the model? cut the chunks smaller"
-            ) from error
-        except (CancelledError, CommClosedError) as error:
-            raise GmmAudioError(CLUSTER_GONE) from error
-        return results
-
-    def _wait(self, futures: "list[Future]") -> None:
-        """Return when all are done, or raise when the cluster has had no worker for `WORKERS_TIMEOUT`."""
-        from distributed import TimeoutError, wait
-
-        while True:
-            try:
-                with self._client.as_current():  # `wait` asks for it, and it need not be the default one
-                    wait(futures, timeout=POLL_INTERVAL)
-                return
-            except TimeoutError:
-                _wait_for_worker(self._client)
+        tasks = [task_of(_take, chunk, part - start) for chunk, start, part in wanted if len(part)]
+        return check_frames(np.concatenate(self.results(tasks)))
 
 
-def _wait_for_worker(client: "Client") -> None:
-    """Raise unless the cluster has a worker, or gets one within `WORKERS_TIMEOUT`."""
-    # Client.wait_for_workers changes what a LocalCluster knows of its workers, and breaks it when one has just died.
-    deadline = time.monotonic() + WORKERS_TIMEOUT
-    try:
-        while not client.nthreads():
-            if time.monotonic() > deadline:
-                raise GmmAudioError(CLUSTER_GONE)
-            time.sleep(0.1)
-    except (OSError, TimeoutError) as error:
-        raise GmmAudioError(CLUSTER_GONE) from error
-
-
-def _check_client(client: "Client") -> None:
-    """Raise unless the client is connected to a cluster that can run this module."""
-    from distributed import Client
-
-    if not isinstance(client, Client):
-        raise ParameterError(f"client is {client!r} but must be a distributed.Client; connect one with Client(address)")
-    if client.status != "running" or client.asynchronous:
-        state = "asynchronous" if client.asynchronous else client.status
-        raise ParameterError(f"the client is {state} but must be running and synchronous; connect a new one")
-    _wait_for_worker(client)
-    # A lambda travels as code, any other function by its name in this package, which may be what is missing.
-    found = client.run(lambda: __import__("gmmaudio").__version__, on_error="return")
-    try:
-        found["the scheduler"] = client.run_on_scheduler(lambda: __import__("gmmaudio").__version__)
-    except ImportError as error:
-        found["the scheduler"] = error
-    for place, version in found.items():
-        # Any other error comes of a worker that is just dying, which is Dask's affair.
-        if version != __version__ and isinstance(version, str | ImportError):
-            got = f"has {version}" if isinstance(version, str) else f"cannot import gmmaudio ({version})"
-            raise GmmAudioError(
-                f"{place} {got} but the client has gmmaudio {__version__}; "
-                "install the same version in the environment of every worker and of the scheduler"
-            )
-
-
-def _chunk_list(chunks: Iterable[Any]) -> list[_Chunk]:
+def _chunk_list(chunks: Iterable[Any]) -> list[Chunk]:
     """Return the chunks with their names."""
     from dask.array import Array
     from dask.delayed import Delayed
@@ -274,26 +174,13 @@ def _chunk_list(chunks: Iterable[Any]) -> list[_Chunk]:
         chunks = chunks.rechunk({1: -1}).to_delayed().ravel().tolist()
     if isinstance(chunks, str | os.PathLike | Delayed | np.ndarray):
         raise ParameterError(f"chunks is a {type(chunks).__name__} but {CHUNKS_NEEDED}")
-    named = [_named_chunk(chunk, number) for number, chunk in enumerate(chunks)]
+    named = [named_chunk(chunk, number) for number, chunk in enumerate(chunks)]
     if not named:
         raise ParameterError("chunks is empty; training needs at least one chunk")
     return named
 
 
-def _named_chunk(chunk: object, number: int) -> _Chunk:
-    """Return the chunk as an argument of tasks."""
-    from dask.delayed import Delayed
-    from distributed import Future
-
-    if isinstance(chunk, str | os.PathLike):
-        path = os.path.abspath(chunk)
-        return _Chunk(path, f"chunk {number} ({path})")
-    if not isinstance(chunk, Delayed | Future):
-        raise ParameterError(f"chunk {number} is a {type(chunk).__name__} but {CHUNKS_NEEDED}")
-    return _Chunk(chunk, f"chunk {number}")
-
-
-def _kept(client: "Client", chunks: Sequence[_Chunk]) -> list[_Chunk]:
+def _kept(client: "Client", chunks: Sequence[Chunk]) -> list[Chunk]:
     """Return the chunks with the delayed ones under way to the memory of the workers, in one order to the cluster."""
     from dask.delayed import Delayed
 
@@ -303,7 +190,7 @@ def _kept(client: "Client", chunks: Sequence[_Chunk]) -> list[_Chunk]:
     return [chunk._replace(frames=kept_by_name.get(chunk.name, chunk.frames)) for chunk in chunks]
 
 
-def _common_width(shapes: Sequence[tuple[int, int]], chunks: Sequence[_Chunk]) -> int:
+def _common_width(shapes: Sequence[tuple[int, int]], chunks: Sequence[Chunk]) -> int:
     """Return the number of columns, which all chunks must share."""
     width = shapes[0][1]
     for (_, n_features), chunk in zip(shapes, chunks, strict=True):
@@ -313,13 +200,6 @@ def _common_width(shapes: Sequence[tuple[int, int]], chunks: Sequence[_Chunk]) -
                 "make all chunks with the same feature settings"
             )
     return width
-
-
-def _task(function: Callable[..., Any], chunk: _Chunk, *arguments: object) -> "Delayed":
-    """Return the task of calling a function with a chunk where it lies, or may be read."""
-    from dask import delayed
-
-    return delayed(function)(chunk.frames, chunk.name, *arguments)
 
 
 # What follows runs on the workers, where Dask may repeat it: functions of their arguments alone.

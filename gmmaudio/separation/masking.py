@@ -1,0 +1,146 @@
+"""From power spectra and gains to masks, by the kind of inference that is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gmmaudio._typing import Float32Array, Float64Array
+from gmmaudio.errors import ParameterError
+from gmmaudio.gmm._blas import one_blas_thread
+from gmmaudio.separation.factorial import factorial_forward_backward, predict
+from gmmaudio.separation.joint import JointModel, WienerPair, blocks_of_frames, independent_masks, set_masks
+from gmmaudio.separation.mixmax import MixmaxPair
+from gmmaudio.separation.several import SeveralSources
+from gmmaudio.separation.training import SourceModel
+
+Likelihood = Literal["wiener", "mixmax"]
+Dynamics = Literal["independent", "hmm"]
+Mask = Literal["soft", "binary"]
+
+CHOICES = {"likelihood": ("wiener", "mixmax"), "dynamics": ("independent", "hmm"), "mask": ("soft", "binary")}
+
+
+@dataclass(frozen=True)
+class SeparationConfig:
+    """How masks are made.
+
+    Attributes
+    ----------
+    likelihood : {"wiener", "mixmax"}
+        Sources add up in power, or the louder one is all that is heard. MIXMAX takes twenty times as long.
+    dynamics : {"independent", "hmm"}
+        Whether frames are independent of each other, or the components follow each other as in training, exactly for
+        two sources (a factorial hidden Markov model) up to a look-ahead of half a second.
+    mask : {"soft", "binary"}
+        Whether a bin is shared or goes to the source that has the larger share.
+    """
+
+    likelihood: Likelihood = "wiener"
+    dynamics: Dynamics = "independent"
+    mask: Mask = "soft"
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise ParameterError(f"{name} is {value!r} but must be one of {', '.join(choices)}")
+
+    def check_n_sources(self, n_sources: int) -> None:
+        """Raise if this kind of inference does not exist for so many sources."""
+        if n_sources > 2 and (self.likelihood, self.dynamics) != ("wiener", "independent"):
+            raise ParameterError(
+                f"{n_sources} sources were asked for, but likelihood={self.likelihood!r} with "
+                f"dynamics={self.dynamics!r} is for two; use 'wiener' and 'independent', or separate two at a time"
+            )
+
+
+class MaskMaker:
+    """Masks of the sources for power spectra, frame by frame or by a factorial hidden Markov model.
+
+    Parameters
+    ----------
+    sources : sequence of SourceModel
+        Two or more.
+    config : SeparationConfig
+    """
+
+    def __init__(self, sources: Sequence[SourceModel], config: SeparationConfig) -> None:
+        config.check_n_sources(len(sources))
+        self.sources = tuple(sources)
+        self.config = config
+        self._gains: Float64Array | None = None
+        self._model: JointModel | SeveralSources | None = None
+
+    @property
+    def start(self) -> Float64Array:
+        """Probability of each pair of components before the first frame; empty where frames are independent."""
+        if self.config.dynamics == "independent":
+            return np.zeros((0, 0))
+        return np.outer(*(source.spectral.weights for source in self.sources))
+
+    def masks(
+        self, power: Float32Array, gains: Float64Array, expected: Float64Array, *, n_final: int
+    ) -> tuple[Float32Array, Float64Array]:
+        """Return the masks of the first `n_final` frames, (n_final, n_sources, n_bins), and what to expect after them.
+
+        Parameters
+        ----------
+        power : array, shape (n_frames, n_bins)
+            Relative to the level of the mixture; the frames after `n_final` are the look-ahead.
+        gains : array, shape (n_sources,)
+            Relative to that level, too.
+        expected : array
+            What the last call has returned, or `start`.
+        """
+        model = self._model_at(gains)
+        if isinstance(model, SeveralSources):
+            masks = model.masks(power[:n_final])
+        elif self.config.dynamics == "independent":
+            masks = independent_masks(model, power[:n_final])
+        else:
+            masks, expected = self._smoothed_masks(model, power, expected, n_final)
+        return (_binary(masks) if self.config.mask == "binary" else masks), expected
+
+    def _model_at(self, gains: Float64Array) -> JointModel | SeveralSources:
+        """Return the joint states at the given gains, made when the gains change."""
+        if self._model is None or self._gains is None or not np.array_equal(gains, self._gains):
+            self._gains = gains.copy()
+            self._model = self._make_model(gains)
+        return self._model
+
+    def _make_model(self, gains: Float64Array) -> JointModel | SeveralSources:
+        """Return the joint states at the given gains."""
+        if len(self.sources) > 2:
+            return SeveralSources([source.spectral for source in self.sources], gains)
+        first, second = self.sources
+        of_both = (float(gains[0]), float(gains[1]))
+        if self.config.likelihood == "mixmax":
+            return MixmaxPair(first.log_spectral, second.log_spectral, of_both)
+        return WienerPair(first.spectral, second.spectral, of_both)
+
+    @one_blas_thread
+    def _smoothed_masks(
+        self, model: JointModel, power: Float32Array, expected: Float64Array, n_final: int
+    ) -> tuple[Float32Array, Float64Array]:
+        """Return the masks of the first frames given all, and the prediction for the frame after the last of them."""
+        blocks = list(blocks_of_frames(power))
+        log_likelihoods = np.concatenate(
+            [model.log_likelihoods(block)[:, : rows.stop - rows.start].T for rows, block in blocks]
+        ).reshape(-1, *model.shape)
+        transitions = self.sources[0].transition_matrix, self.sources[1].transition_matrix
+        result = factorial_forward_backward(expected, transitions, log_likelihoods)
+        masks = np.empty((n_final, 2, power.shape[1]), np.float32)
+        for rows, block in blocks:
+            posteriors = np.zeros((len(model.log_prior), block.shape[1]), np.float32)
+            posteriors[:, : rows.stop - rows.start] = result.posteriors[rows].reshape(rows.stop - rows.start, -1).T
+            if rows.start < n_final:
+                set_masks(masks[rows], model.first_mask(block, posteriors))
+        return masks, predict(result.forward[n_final - 1], transitions)
+
+
+def _binary(masks: Float32Array) -> Float32Array:
+    """Return 1 for the source with the largest share in each bin, and 0 for the others."""
+    largest = masks.argmax(axis=1)
+    return np.asarray(largest[:, np.newaxis] == np.arange(masks.shape[1])[:, np.newaxis], np.float32)
