@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from gmmaudio.anomaly import AnomalyDetector as AnomalyDetector
     from gmmaudio.errors import GmmAudioError as GmmAudioError
     from gmmaudio.errors import GmmAudioWarning as GmmAudioWarning
     from gmmaudio.errors import ParameterError as ParameterError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gmmaudio.words import WordRecognizer as WordRecognizer
 
 _HOME = {
+    "AnomalyDetector": "anomaly",
     "GMM": "gmm",
     "GMMHMM": "hmm",
     "GmmAudioError": "errors",
@@ -39,6 +41,7 @@ _HOME = {
     "save": "persistence",
 }
 _SUBPACKAGES = {
+    "anomaly",
     "audio",
     "distributed",
     "em",

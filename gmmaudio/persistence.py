@@ -37,6 +37,7 @@ _HEADER = "header.json"
 _MAX_HEADER_BYTES = 16 * 2**20
 _NUMBER_KINDS = "biuf"
 _KINDS = {
+    "anomaly_detector": "gmmaudio.anomaly.detector:AnomalyDetector",
     "checkpoint": "gmmaudio.checkpoint:Checkpoint",
     "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",

@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "distributed": BASE | {"gmm", "hmm"},
     "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
+    "anomaly": BASE | {"gmm", "metrics", "persistence"},
     "cli": BASE
-    | {"audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "words"}
+    | {"anomaly", "audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "words"}
     | {"load", "save"},
 }
 

@@ -8,28 +8,37 @@ and the exit code is 2 in the end; training, enrolment and evaluation stop at th
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from gmmaudio import __version__
 from gmmaudio.cli.console import show_error, show_warning
-from gmmaudio.cli.demo import demo
-from gmmaudio.cli.features import features
-from gmmaudio.cli.info import info
-from gmmaudio.cli.separate import separate
-from gmmaudio.cli.speaker import speaker
-from gmmaudio.cli.words import words
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning
 
+COMMANDS = ("speaker", "words", "separate", "anomaly", "features", "info", "demo")
+"""Each stands under its name in the module of that name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class CommandGroup(click.Group):
+    """Imports a command when it is asked for, so that none waits for the libraries of another."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"gmmaudio.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="gmmaudio")
 def commands() -> None:
     """Audio and time series with Gaussian mixtures: from samples to a decision."""
-
-
-for command in (speaker, words, separate, features, info, demo):
-    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,19 @@
+"""Anomalies in streams of numbers: calibrated scores, events and the channels behind them, live or in one go."""
+
+from gmmaudio.anomaly.calibration import CalibrationReport, TailCalibration
+from gmmaudio.anomaly.detector import AnomalyDetector
+from gmmaudio.anomaly.events import Event, EventRule, alarm_probability, find_events, running_peaks
+from gmmaudio.anomaly.results import BlockResult, Result
+
+__all__ = [
+    "AnomalyDetector",
+    "BlockResult",
+    "CalibrationReport",
+    "Event",
+    "EventRule",
+    "Result",
+    "TailCalibration",
+    "alarm_probability",
+    "find_events",
+    "running_peaks",
+]

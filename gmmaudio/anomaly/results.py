@@ -1,0 +1,66 @@
+"""What a detector says of a sample and of a block."""
+
+import math
+from dataclasses import dataclass
+
+from gmmaudio._typing import Float64Array
+from gmmaudio.anomaly.events import Event
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One sample.
+
+    Attributes
+    ----------
+    score : float
+        −log10 p; 0 where nothing can be said.
+    status : str
+        `"ok"`, `"alarm"` (an event lasts), `"warmup"` (no head has learnt enough) or `"nodata"` (no channel gave a
+        number).
+    event : Event or None
+        The event that lasts, or the one that this sample ended.
+    contributions : ndarray, shape (n_channels,)
+        Parts of the channels; they add up to the score, or are all 0.
+    head : str
+        Which question was answered most strangely; empty where nothing can be said.
+    """
+
+    score: float
+    status: str
+    event: Event | None
+    contributions: Float64Array
+    head: str
+
+    @property
+    def p(self) -> float:
+        """The p-value, never below the smallest positive number."""
+        return max(math.pow(10.0, -self.score), math.ulp(0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockResult:
+    """The samples of a block, as `Result` has them for one, and the events that ended in it.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (n_samples,)
+        −log10 p.
+    statuses : tuple of str
+        Status of each sample.
+    contributions : ndarray, shape (n_samples, n_channels)
+        Parts of the channels.
+    heads : tuple of str
+        Head that decided each sample.
+    events : tuple of Event
+        Events that ended in the block.
+    open_event : Event or None
+        The event that lasts at its end.
+    """
+
+    scores: Float64Array
+    statuses: tuple[str, ...]
+    contributions: Float64Array
+    heads: tuple[str, ...]
+    events: tuple[Event, ...]
+    open_event: Event | None
