@@ -123,9 +123,10 @@ class Baseline:
     def _score(self, word: str, frames: np.ndarray) -> float:
         """Return a log-likelihood, the lowest where the fit has ended in NaN, as it does on few examples."""
         try:
-            return self.models[word].score(frames)
+            score = self.models[word].score(frames)
         except ValueError:
             return -np.inf
+        return -np.inf if np.isnan(score) else score
 
 
 def words_of(recognizer: WordRecognizer, sample_rate: int) -> Callable[[Clip], str]:
