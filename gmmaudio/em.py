@@ -200,3 +200,16 @@ def _warn_of_fall(history: tuple[float, ...]) -> bool:
             stacklevel=3,
         )
     return fell
+
+
+def warn_unconverged(result: EmResult[ParamsT], *, max_iter: int, tol: float) -> None:
+    """Warn the caller's caller's caller if the iteration limit ended a run that was to converge."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    if not result.converged and tol > 0:
+        warnings.warn(
+            f"EM stopped at max_iter={max_iter} before the change per iteration fell below tol={tol}; "
+            "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

@@ -152,3 +152,14 @@ def warn_clipped(meter: ClippingMeter, name: str) -> None:
         GmmAudioWarning,
         stacklevel=3,
     )
+
+
+def warn_narrow_band(name: str, source_rate: int, rate: int) -> None:
+    """Warn if a recording lacks the upper part of the spectrum that a model looks at; rates in Hz."""
+    if source_rate < rate:
+        warnings.warn(
+            f"{name} has {source_rate} Hz but the model works at {rate} Hz: there is nothing in it above "
+            f"{source_rate // 2} Hz, so expect errors; record at {rate} Hz, or train a model at {source_rate} Hz",
+            GmmAudioWarning,
+            stacklevel=3,
+        )

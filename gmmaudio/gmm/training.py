@@ -4,17 +4,15 @@ Conventions. The estimator is read for its options only; wherever the frames are
 them, and a function gives their statistics.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.checkpoint import CheckpointFile
-from gmmaudio.em import EmResult, run_em
+from gmmaudio.em import EmResult, run_em, warn_unconverged
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, over_relaxed
@@ -59,13 +57,7 @@ def train(
         resume=resume,
         on_update=None if kept is None else kept.keep,
     )
-    if not result.converged and gmm.tol > 0:
-        warnings.warn(
-            f"EM stopped at max_iter={gmm.max_iter} before the change per iteration fell below tol={gmm.tol}; "
-            "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+    warn_unconverged(result, max_iter=gmm.max_iter, tol=gmm.tol)
     return result, floor
 
 

@@ -2,19 +2,17 @@
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.checkpoint import CheckpointFile
-from gmmaudio.em import EmResult, run_em
+from gmmaudio.em import EmResult, run_em, warn_unconverged
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import MIN_OCCUPANCY, absolute_variance_floor
 from gmmaudio.hmm import _options
@@ -264,13 +262,7 @@ class GMMHMM(HmmScoring, BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             resume=resume,
             on_update=None if kept is None else kept.keep,
         )
-        if not result.converged and self.tol > 0:
-            warnings.warn(
-                f"EM stopped at max_iter={self.max_iter} before the change per iteration fell below tol={self.tol}; "
-                "raise max_iter or tol, or set tol=0.0 if a fixed number of iterations is meant",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+        warn_unconverged(result, max_iter=self.max_iter, tol=self.tol)
         self.variance_floor_ = floor
         self._publish(_options.allowed_by_chain(chain), result)
         return self

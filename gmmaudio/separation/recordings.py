@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from gmmaudio._typing import AnyArray, Float32Array
 from gmmaudio.audio import Resampler, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
-from gmmaudio.audio.signals import check_finite, check_sample_rate, scale_samples
-from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
+from gmmaudio.audio.signals import check_finite, check_sample_rate, scale_samples, warn_narrow_band
+from gmmaudio.errors import GmmAudioError, ParameterError
 
 Recording = str | os.PathLike[str] | AnyArray
 """A file, or an array of samples of shape (n_samples,) or (n_samples, n_channels)."""
@@ -60,7 +59,7 @@ def sample_blocks(
     if len(samples) == 0:
         raise GmmAudioError("the array holds no samples; give at least one")
     rate = target_rate if sample_rate is None else check_sample_rate(sample_rate)
-    warn_if_narrow("the array", rate, target_rate)
+    warn_narrow_band("the array", rate, target_rate)
     columns = scale_samples(samples.reshape(len(samples), -1))
     check_finite(columns, name="the array")
     if rate != target_rate:
@@ -77,17 +76,6 @@ def _file_blocks(path: str | os.PathLike[str], target_rate: int, channel: Channe
         streams = [
             stack.enter_context(stream_blocks(path, sample_rate=target_rate, channel=policy)) for policy in policies
         ]
-        warn_if_narrow(os.fspath(path), streams[0].source_rate, target_rate)
+        warn_narrow_band(os.fspath(path), streams[0].source_rate, target_rate)
         for columns in zip(*streams, strict=True):
             yield np.stack(columns, axis=1)
-
-
-def warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
-    """Warn if a recording lacks the upper part of the spectrum that the models look at."""
-    if source_rate < rate:
-        warnings.warn(
-            f"{name} has {source_rate} Hz but the models work at {rate} Hz: there is nothing in it above "
-            f"{source_rate // 2} Hz, so sources are told apart less well; use models trained at {source_rate} Hz",
-            GmmAudioWarning,
-            stacklevel=2,
-        )

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from gmmaudio.audio.signals import warn_narrow_band
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.features import FeaturePipeline, PipelineConfig
 from gmmaudio.gmm.parameters import GmmParams
@@ -25,7 +26,6 @@ from gmmaudio.speaker.recordings import (
     Recordings,
     as_list,
     default_pipeline,
-    warn_if_narrow,
 )
 from gmmaudio.speaker.results import Identification, Verification
 from gmmaudio.speaker.scoring import RecordingScorer
@@ -279,7 +279,7 @@ class SpeakerIdentifier:
         """
         model_rate = self.pipeline.config.sample_rate
         source_rate = model_rate if sample_rate is None else sample_rate
-        warn_if_narrow("the stream", source_rate, model_rate)
+        warn_narrow_band("the stream", source_rate, model_rate)
         return IdentificationStream(
             self.pipeline,
             self._ready,

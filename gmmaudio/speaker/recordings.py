@@ -1,7 +1,6 @@
 """From anything that is a recording to the frames of its speech."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict, Unpack
 
@@ -10,8 +9,8 @@ import numpy as np
 from gmmaudio._typing import AnyArray, Float32Array
 from gmmaudio.audio import AudioStream, ClippingMeter, Resampler, as_signal, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
-from gmmaudio.audio.signals import warn_clipped
-from gmmaudio.errors import GmmAudioWarning, ParameterError
+from gmmaudio.audio.signals import warn_clipped, warn_narrow_band
+from gmmaudio.errors import ParameterError
 from gmmaudio.features import EnergyVadConfig, FeaturePipeline, Features, MfccConfig, check_same_pipeline
 
 Recording = str | os.PathLike[str] | AnyArray | AudioStream | Features
@@ -88,15 +87,15 @@ class RecordingReader:
                     f"the stream has {recording.sample_rate} Hz but the model works at {rate} Hz; "
                     f"open it with sample_rate={rate}"
                 )
-            warn_if_narrow("the stream", recording.source_rate, rate)
+            warn_narrow_band("the stream", recording.source_rate, rate)
             return recording
         if isinstance(recording, str | os.PathLike):
             stream = stream_blocks(recording, sample_rate=rate, channel=self._channel)
-            warn_if_narrow(str(recording), stream.source_rate, rate)
+            warn_narrow_band(str(recording), stream.source_rate, rate)
             return stream
         if self._sample_rate is None:
             raise ParameterError("an array of samples was given without its sample rate; say sample_rate=16000, say")
-        warn_if_narrow("the array of samples", self._sample_rate, rate)
+        warn_narrow_band("the array of samples", self._sample_rate, rate)
         signal, meter = as_signal(recording), ClippingMeter()
         meter.push(signal)
         if meter.is_clipped():
@@ -160,14 +159,3 @@ def as_list(recordings: Recordings) -> list[Recording]:
     if not listed:
         raise ParameterError("no recordings were given; name at least one file")
     return listed
-
-
-def warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
-    """Warn if a recording lacks the upper part of the spectrum that the model looks at."""
-    if source_rate < rate:
-        warnings.warn(
-            f"{name} has {source_rate} Hz but the model works at {rate} Hz: there is nothing in it above "
-            f"{source_rate // 2} Hz, so expect misses; record at {rate} Hz, or train a model at {source_rate} Hz",
-            GmmAudioWarning,
-            stacklevel=2,
-        )

@@ -9,6 +9,7 @@ import numpy as np
 from gmmaudio._typing import AnyArray, Float32Array
 from gmmaudio.audio import AudioStream, Resampler, as_signal, stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
+from gmmaudio.audio.signals import warn_narrow_band
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 from gmmaudio.features import MFCC, EnergyVad, MfccConfig
 from gmmaudio.words.acceptor import GARBAGE, SILENCE
@@ -71,11 +72,11 @@ def read_signal(
             return np.concatenate([np.empty(0, np.float32), *recording])
     if isinstance(recording, str | os.PathLike):
         with stream_blocks(recording, sample_rate=rate, channel=channel) as stream:
-            _warn_if_narrow(str(recording), stream.source_rate, rate)
+            warn_narrow_band(str(recording), stream.source_rate, rate)
             return np.concatenate([np.empty(0, np.float32), *stream])
     if sample_rate is None:
         raise ParameterError("an array of samples was given without its sample rate; say sample_rate=16000, say")
-    _warn_if_narrow("the array of samples", sample_rate, rate)
+    warn_narrow_band("the array of samples", sample_rate, rate)
     return Resampler(sample_rate, rate).transform(as_signal(recording))
 
 
@@ -105,17 +106,6 @@ def _rate(recording: Recording, sample_rate: int | None) -> int | None:
         with stream_blocks(recording) as stream:
             return stream.source_rate
     return sample_rate
-
-
-def _warn_if_narrow(name: str, source_rate: int, rate: int) -> None:
-    """Warn if a recording lacks the upper part of the spectrum that the model looks at."""
-    if source_rate < rate:
-        warnings.warn(
-            f"{name} has {source_rate} Hz but the model works at {rate} Hz: there is nothing in it above "
-            f"{source_rate // 2} Hz, so expect errors; record at {rate} Hz, or train a model at {source_rate} Hz",
-            GmmAudioWarning,
-            stacklevel=3,
-        )
 
 
 def checked_labels(recordings: Sequence[Recording], words: Sequence[str]) -> list[str]:
