@@ -13,13 +13,20 @@ from gmmaudio.separation.factorial import factorial_forward_backward, predict
 from gmmaudio.separation.joint import JointModel, WienerPair, blocks_of_frames, independent_masks, set_masks
 from gmmaudio.separation.mixmax import MixmaxPair
 from gmmaudio.separation.several import SeveralSources
+from gmmaudio.separation.sums import SpectralSums
 from gmmaudio.separation.training import SourceModel
 
 Likelihood = Literal["wiener", "mixmax"]
 Dynamics = Literal["independent", "hmm"]
 Mask = Literal["soft", "binary"]
+Spectra = Literal["both", "one", "sum"]
 
-CHOICES = {"likelihood": ("wiener", "mixmax"), "dynamics": ("independent", "hmm"), "mask": ("soft", "binary")}
+CHOICES = {
+    "likelihood": ("wiener", "mixmax"),
+    "dynamics": ("independent", "hmm"),
+    "mask": ("soft", "binary"),
+    "spectra": ("both", "one", "sum"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,26 @@ class SeparationConfig:
         two sources (a factorial hidden Markov model) up to a look-ahead of half a second.
     mask : {"soft", "binary"}
         Whether a bin is shared or goes to the source that has the larger share.
+    spectra : {"both", "one", "sum"}
+        Whether a source sounds with one of its spectra at a time, by the posterior of the joint states, with a sum of
+        them (`gmmaudio.separation.sums`, which knows neither MIXMAX nor dynamics), or masks are the mean of both.
     """
 
     likelihood: Likelihood = "wiener"
     dynamics: Dynamics = "independent"
     mask: Mask = "soft"
+    spectra: Spectra = "both"
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 raise ParameterError(f"{name} is {value!r} but must be one of {', '.join(choices)}")
+        if self.spectra == "sum" and (self.likelihood, self.dynamics) != ("wiener", "independent"):
+            raise ParameterError(
+                f"spectra='sum' has no states, so likelihood={self.likelihood!r} with dynamics={self.dynamics!r} would "
+                "change nothing; use 'wiener' and 'independent', or spectra='both'"
+            )
 
     def check_n_sources(self, n_sources: int) -> None:
         """Raise if this kind of inference does not exist for so many sources."""
@@ -70,8 +86,8 @@ class MaskMaker:
         config.check_n_sources(len(sources))
         self.sources = tuple(sources)
         self.config = config
-        self._gains: Float64Array | None = None
-        self._model: JointModel | SeveralSources | None = None
+        self._gains = np.zeros(len(sources))
+        self._models: tuple[JointModel | SeveralSources, SpectralSums] | None = None
 
     @property
     def start(self) -> Float64Array:
@@ -94,23 +110,35 @@ class MaskMaker:
         expected : array
             What the last call has returned, or `start`.
         """
-        model = self._model_at(gains)
-        if isinstance(model, SeveralSources):
-            masks = model.masks(power[:n_final])
-        elif self.config.dynamics == "independent":
-            masks = independent_masks(model, power[:n_final])
+        joint, sums = self._models_at(gains)
+        spectra = self.config.spectra
+        if spectra == "sum":
+            masks = sums.masks(power[:n_final])
         else:
-            masks, expected = self._smoothed_masks(model, power, expected, n_final)
+            masks, expected = self._joint_masks(joint, power, expected, n_final)
+            if spectra == "both":
+                masks += sums.masks(power[:n_final])
+                masks *= np.float32(0.5)
         return (_binary(masks) if self.config.mask == "binary" else masks), expected
 
-    def _model_at(self, gains: Float64Array) -> JointModel | SeveralSources:
-        """Return the joint states at the given gains, made when the gains change."""
-        if self._model is None or self._gains is None or not np.array_equal(gains, self._gains):
+    def _models_at(self, gains: Float64Array) -> tuple[JointModel | SeveralSources, SpectralSums]:
+        """Return the joint states and the sums of spectra at the given gains, made when the gains change."""
+        if self._models is None or not np.array_equal(gains, self._gains):
             self._gains = gains.copy()
-            self._model = self._make_model(gains)
-        return self._model
+            self._models = self._joint_model(gains), SpectralSums([own.spectral for own in self.sources], gains)
+        return self._models
 
-    def _make_model(self, gains: Float64Array) -> JointModel | SeveralSources:
+    def _joint_masks(
+        self, model: JointModel | SeveralSources, power: Float32Array, expected: Float64Array, n_final: int
+    ) -> tuple[Float32Array, Float64Array]:
+        """Return the masks of the joint states of the first frames, and what to expect after them."""
+        if isinstance(model, SeveralSources):
+            return model.masks(power[:n_final]), expected
+        if self.config.dynamics == "independent":
+            return independent_masks(model, power[:n_final]), expected
+        return self._smoothed_masks(model, power, expected, n_final)
+
+    def _joint_model(self, gains: Float64Array) -> JointModel | SeveralSources:
         """Return the joint states at the given gains."""
         if len(self.sources) > 2:
             return SeveralSources([source.spectral for source in self.sources], gains)

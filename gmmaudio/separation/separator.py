@@ -12,7 +12,7 @@ from gmmaudio.audio.reading import ChannelPolicy
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.persistence import StoredModel
 from gmmaudio.separation.gains import MAX_FRAMES, estimate_gains, evenly_spread, level_of
-from gmmaudio.separation.masking import Dynamics, Likelihood, Mask, MaskMaker, SeparationConfig
+from gmmaudio.separation.masking import Dynamics, Likelihood, Mask, MaskMaker, SeparationConfig, Spectra
 from gmmaudio.separation.ranking import RankedPair, rank_pairs
 from gmmaudio.separation.recordings import Recording, count_channels, sample_blocks
 from gmmaudio.separation.stft import Analysis, StftConfig, power_of
@@ -41,6 +41,7 @@ class Separator:
     likelihood : {"wiener", "mixmax"}
     dynamics : {"independent", "hmm"}
     mask : {"soft", "binary"}
+    spectra : {"both", "one", "sum"}
         See `SeparationConfig`.
     random_state : int, default 0
         Seed of the initialisation.
@@ -70,13 +71,14 @@ class Separator:
         likelihood: Likelihood = "wiener",
         dynamics: Dynamics = "independent",
         mask: Mask = "soft",
+        spectra: Spectra = "both",
         random_state: int = 0,
     ) -> None:
         if n_components < 1:
             raise ParameterError(f"n_components is {n_components} but must be at least 1; 64 is usual")
         self.n_components = n_components
         self.stft = StftConfig(sample_rate, frame_length)
-        self.config = SeparationConfig(likelihood, dynamics, mask)
+        self.config = SeparationConfig(likelihood, dynamics, mask, spectra)
         self.random_state = random_state
         self._models: dict[str, SourceModel] = {}
 
