@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "config": BASE,
     "em": BASE,
     "metrics": BASE,
-    "plotting": BASE | {"metrics"},
+    "plotting": BASE | {"gmm", "metrics"},
     "audio": BASE,
     "persistence": BASE,
     "checkpoint": BASE | {"em", "persistence"},

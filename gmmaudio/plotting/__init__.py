@@ -1,4 +1,4 @@
-"""Pictures of decisions and separations.
+"""Pictures of decisions, separations and searches.
 
 Conventions. Each function draws on the axes it is given or on those of a new figure, and returns the axes (the figure,
 where there are several); `axes.figure.savefig("name.png")` writes a file. No window is opened and no global state of
@@ -6,6 +6,7 @@ matplotlib is touched, so everything works without a display. Needs the extra `p
 """
 
 from gmmaudio.plotting.decisions import plot_confusion, plot_det, plot_scores
+from gmmaudio.plotting.selection import plot_selection
 from gmmaudio.plotting.separation import plot_separation
 
-__all__ = ["plot_confusion", "plot_det", "plot_scores", "plot_separation"]
+__all__ = ["plot_confusion", "plot_det", "plot_scores", "plot_selection", "plot_separation"]
