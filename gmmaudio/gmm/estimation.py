@@ -248,9 +248,9 @@ def _adapted_variances(
     adaptation_weight: Float64Array,
 ) -> Float64Array:
     """Return the variances of eq. 13; `total` and its averages include the pseudo-frames."""
-    variances = Diagonal.estimate(total.zeroth, averages, offsets, total.second)
     # Eq. 13 is never below (1 − α) σ²; the bound keeps rounding from making it so.
-    variances = np.maximum(variances, (1.0 - adaptation_weight)[:, np.newaxis] * prior.variances)
+    least = (1.0 - adaptation_weight)[:, np.newaxis] * prior.variances
+    variances = np.maximum(Diagonal.estimate(total.zeroth, averages, offsets, total.second), least)
     return np.where((stats.zeroth > 0)[:, np.newaxis], variances, prior.variances)
 
 

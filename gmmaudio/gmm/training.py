@@ -87,6 +87,7 @@ def starting_params(
     gmm: "GMM", surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState
 ) -> GmmParams:
     """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
+    structure = structure_of(gmm.covariance_type)
     start: list[Any] = [getattr(gmm, name) for name in _STARTS]
     if sample is not None:
         frames, weights = sample.result()
@@ -98,14 +99,10 @@ def starting_params(
             frame_weights=weights,
             random_state=random_state,
         )
-        completing = (
-            found.weights,
-            found.means,
-            structure_of(gmm.covariance_type).from_variances(found.variances).array,
-        )
+        completing = (found.weights, found.means, structure.from_variances(found.variances).array)
         start = [other if given is None else given for given, other in zip(start, completing, strict=True)]
     weights, means, covariances = start
-    params = GmmParams(weights, means, structure_of(gmm.covariance_type)(covariances))
+    params = GmmParams(weights, means, structure(covariances))
     if params.means.shape != (gmm.n_components, surveyed.n_features):
         raise ParameterError(
             f"the *_init parameters have shape {params.means.shape} but n_components and the data "
