@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.parameters import GmmParams as GmmParams
     from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
     from gmmaudio.gmm.scoring import log_likelihood_ratio as log_likelihood_ratio
+    from gmmaudio.gmm.selection import select as select
     from gmmaudio.gmm.statistics import GmmStats as GmmStats
     from gmmaudio.gmm.statistics import StatsAccumulator as StatsAccumulator
     from gmmaudio.gmm.statistics import accumulate_stats as accumulate_stats
@@ -41,6 +42,7 @@ _MODULE_OF = {
     "most_likely_components": "density",
     "responsibilities": "density",
     "score_trials": "trials",
+    "select": "selection",
 }
 
 __all__ = sorted(_MODULE_OF)
