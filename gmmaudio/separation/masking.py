@@ -86,7 +86,7 @@ class MaskMaker:
         config.check_n_sources(len(sources))
         self.sources = tuple(sources)
         self.config = config
-        self._gains = np.zeros(len(sources))
+        self._place = np.zeros((len(sources), 0))
         self._models: tuple[JointModel | SeveralSources, SpectralSums] | None = None
 
     @property
@@ -97,7 +97,13 @@ class MaskMaker:
         return np.outer(*(source.spectral.weights for source in self.sources))
 
     def masks(
-        self, power: Float32Array, gains: Float64Array, expected: Float64Array, *, n_final: int
+        self,
+        power: Float32Array,
+        gains: Float64Array,
+        colours: Float64Array,
+        expected: Float64Array,
+        *,
+        n_final: int,
     ) -> tuple[Float32Array, Float64Array]:
         """Return the masks of the first `n_final` frames, (n_final, n_sources, n_bins), and what to expect after them.
 
@@ -107,10 +113,12 @@ class MaskMaker:
             Relative to the level of the mixture; the frames after `n_final` are the look-ahead.
         gains : array, shape (n_sources,)
             Relative to that level, too.
+        colours : array, shape (n_sources, n_bins)
+            Power gains relative to the training.
         expected : array
             What the last call has returned, or `start`.
         """
-        joint, sums = self._models_at(gains)
+        joint, sums = self._models_at(gains, colours)
         spectra = self.config.spectra
         if spectra == "sum":
             masks = sums.masks(power[:n_final])
@@ -121,11 +129,16 @@ class MaskMaker:
                 masks *= np.float32(0.5)
         return (_binary(masks) if self.config.mask == "binary" else masks), expected
 
-    def _models_at(self, gains: Float64Array) -> tuple[JointModel | SeveralSources, SpectralSums]:
-        """Return the joint states and the sums of spectra at the given gains, made when the gains change."""
-        if self._models is None or not np.array_equal(gains, self._gains):
-            self._gains = gains.copy()
-            self._models = self._joint_model(gains), SpectralSums([own.spectral for own in self.sources], gains)
+    def _models_at(
+        self, gains: Float64Array, colours: Float64Array
+    ) -> tuple[JointModel | SeveralSources, SpectralSums]:
+        """Return the joint states and the sums of spectra at the given gains and colours, made when these change."""
+        place = np.column_stack([gains, colours])
+        if self._models is None or not np.array_equal(place, self._place):
+            self._place = place
+            coloured = [own.coloured(colour) for own, colour in zip(self.sources, colours, strict=True)]
+            sums = SpectralSums([own.spectral for own in coloured], gains)
+            self._models = self._joint_model(coloured, gains), sums
         return self._models
 
     def _joint_masks(
@@ -138,11 +151,11 @@ class MaskMaker:
             return independent_masks(model, power[:n_final]), expected
         return self._smoothed_masks(model, power, expected, n_final)
 
-    def _joint_model(self, gains: Float64Array) -> JointModel | SeveralSources:
-        """Return the joint states at the given gains."""
-        if len(self.sources) > 2:
-            return SeveralSources([source.spectral for source in self.sources], gains)
-        first, second = self.sources
+    def _joint_model(self, sources: Sequence[SourceModel], gains: Float64Array) -> JointModel | SeveralSources:
+        """Return the joint states of sources of the right colour at the given gains."""
+        if len(sources) > 2:
+            return SeveralSources([source.spectral for source in sources], gains)
+        first, second = sources
         of_both = (float(gains[0]), float(gains[1]))
         if self.config.likelihood == "mixmax":
             return MixmaxPair(first.log_spectral, second.log_spectral, of_both)
