@@ -10,8 +10,9 @@ from gmmaudio._typing import Float32Array
 from gmmaudio.audio.reading import ChannelPolicy
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.persistence import StoredModel
-from gmmaudio.separation.colours import band_starts, estimate_colours
-from gmmaudio.separation.gains import MAX_FRAMES, estimate_gains, evenly_spread, level_of
+from gmmaudio.separation.colours import MAX_FRAMES, band_starts, estimate_colours
+from gmmaudio.separation.gains import MAX_FRAMES as MAX_GAIN_FRAMES
+from gmmaudio.separation.gains import estimate_gains, evenly_spread, level_of
 from gmmaudio.separation.levels import SourceLevels, gains_of_levels, levels_of_gains
 from gmmaudio.separation.masking import Dynamics, Likelihood, Mask, MaskMaker, SeparationConfig, Spectra
 from gmmaudio.separation.ranking import RankedPair, rank_pairs
@@ -235,7 +236,7 @@ class Separator:
         if not power.any():
             return SourceLevels(dict.fromkeys(names, QUIETEST_LEVEL))
         spectral = [self._models[name].spectral for name in names]
-        gains, _ = estimate_gains(spectral, power)
+        gains, _ = estimate_gains(spectral, evenly_spread(power, MAX_GAIN_FRAMES))
         gains, colours = estimate_colours(spectral, gains, power, band_starts(self.stft))
         return levels_of_gains(names, gains, colours, self.stft)
 
