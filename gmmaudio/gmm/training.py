@@ -14,6 +14,7 @@ from gmmaudio._typing import Float64Array
 from gmmaudio.checkpoint import CheckpointFile
 from gmmaudio.em import EmResult, run_em, warn_unconverged
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, over_relaxed
 from gmmaudio.gmm.frame_source import FrameSource
@@ -48,17 +49,23 @@ def train(
     result = run_em(
         starting_params(gmm, surveyed, sample, floor, random_state) if resume is None else resume.params,
         accumulate,
-        partial(estimate_ml, variance_floor=floor),
+        partial(estimate_ml, variance_floor=floor, shrinkage=gmm.shrinkage),
         max_iter=gmm.max_iter,
         tol=gmm.tol,
-        may_fall=lambda params, stats: bool(dead_components(stats).any() or (params.variances < floor).any()),
-        relax=None if gmm.tol == 0 or sample is None else partial(over_relaxed, variance_floor=floor),
+        may_fall=partial(_may_fall, floor=floor, shrinkage=gmm.shrinkage),
+        relax=None if gmm.tol == 0 or sample is None or gmm.shrinkage else partial(over_relaxed, variance_floor=floor),
         callback=callback,
         resume=resume,
         on_update=None if kept is None else kept.keep,
     )
     warn_unconverged(result, max_iter=gmm.max_iter, tol=gmm.tol)
     return result, floor
+
+
+def _may_fall(params: GmmParams, stats: GmmStats, *, floor: Float64Array, shrinkage: float) -> bool:
+    """Say whether the update from these statistics may be less likely: a repair, a start below the floor, shrinkage."""
+    below = (params.covariances.marginal_variances(*params.means.shape) < floor).any()
+    return bool(shrinkage > 0 or dead_components(stats).any() or below)
 
 
 def accumulate_source(params: GmmParams, *, source: FrameSource, precision: Precision) -> GmmStats:
@@ -91,9 +98,14 @@ def starting_params(
             frame_weights=weights,
             random_state=random_state,
         )
-        completing = (found.weights, found.means, found.variances)
+        completing = (
+            found.weights,
+            found.means,
+            structure_of(gmm.covariance_type).from_variances(found.variances).array,
+        )
         start = [other if given is None else given for given, other in zip(start, completing, strict=True)]
-    params = GmmParams(*start)
+    weights, means, covariances = start
+    params = GmmParams(weights, means, structure_of(gmm.covariance_type)(covariances))
     if params.means.shape != (gmm.n_components, surveyed.n_features):
         raise ParameterError(
             f"the *_init parameters have shape {params.means.shape} but n_components and the data "
@@ -104,14 +116,15 @@ def starting_params(
 
 def check_options(gmm: "GMM") -> None:
     """Raise for options that no later check covers."""
-    if gmm.covariance_type != "diag":
-        raise ParameterError(f"covariance_type is {gmm.covariance_type!r} but only 'diag' is implemented so far")
+    structure_of(gmm.covariance_type)
     if not isinstance(gmm.n_components, int | np.integer) or gmm.n_components < 1:
         raise ParameterError(f"n_components is {gmm.n_components!r} but must be a whole number of at least 1")
     if not 0 < gmm.variance_floor < np.inf:
         raise ParameterError(
             f"variance_floor is {gmm.variance_floor} but must be a positive fraction of the global variance"
         )
+    if not 0 <= gmm.shrinkage <= 1:
+        raise ParameterError(f"shrinkage is {gmm.shrinkage} but must be from 0 (none) to 1 (no correlations)")
     if gmm.memory_frames is not None and not 0 < gmm.memory_frames < np.inf:
         raise ParameterError(
             f"memory_frames is {gmm.memory_frames} but must be a positive number of frames; None forgets nothing"
