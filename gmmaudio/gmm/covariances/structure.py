@@ -91,6 +91,14 @@ class Covariances(ABC):
     def expected_second(self, counts: Float64Array, offsets: Float64Array) -> Float64Array:
         """Return the second moments that `counts[k]` frames of each component would have on average."""
 
+    def log_determinants(self, n_components: int, n_features: int) -> Float64Array:
+        """Return the log-determinant of each covariance matrix, shape (n_components,)."""
+        return np.asarray(np.linalg.slogdet(self.matrices(n_components, n_features))[1])
+
+    def trace(self, second: Float64Array) -> float:
+        """Return ``Σ_k tr(S_k Σ_k⁻¹)`` of second moments S in the shape of the structure."""
+        return float(np.trace(np.linalg.solve(self.array, second), axis1=-2, axis2=-1).sum())
+
     @classmethod
     @abstractmethod
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
