@@ -38,6 +38,7 @@ _MAX_HEADER_BYTES = 16 * 2**20
 _NUMBER_KINDS = "biuf"
 _KINDS = {
     "anomaly_detector": "gmmaudio.anomaly.detector:AnomalyDetector",
+    "bayesian_gmm": "gmmaudio.gmm.bayesian:BayesianGMM",
     "checkpoint": "gmmaudio.checkpoint:Checkpoint",
     "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",

@@ -18,17 +18,18 @@ bound has all constants, so it is below the log evidence, and models of any size
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import digamma, logsumexp, multigammaln
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import BoolArray, Float64Array
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.covariances import Covariances
+from gmmaudio.gmm.covariances import Covariances, structure_of
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
-from gmmaudio.gmm.weight_priors import WeightPrior
+from gmmaudio.gmm.weight_priors import WeightPrior, weight_prior
+from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import read_only_array
 
 
@@ -63,7 +64,9 @@ class MixturePrior:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", read_only_array(self.mean, name="mean_prior", shape=(None,)))
         if not 0 < self.mean_precision < np.inf:
-            raise ParameterError(f"mean_precision_prior is {self.mean_precision} but must be a positive number of frames")
+            raise ParameterError(
+                f"mean_precision_prior is {self.mean_precision} but must be a positive number of frames"
+            )
         least = len(self.mean) - 1
         if not least < self.degrees_of_freedom < np.inf:
             raise ParameterError(
@@ -107,12 +110,50 @@ class MixturePosterior:
     def __post_init__(self) -> None:
         means = read_only_array(self.means, name="means", shape=(None, len(self.prior.mean)))
         counts = read_only_array(self.counts, name="counts", shape=means.shape[:1])
-        self.covariances.check_fits(*means.shape)
+        if (counts < 0).any():
+            raise ParameterError(
+                f"counts are numbers of frames and must not be negative; the smallest is {counts.min()}"
+            )
+        for covariances in (self.covariances, self.prior.covariances):
+            covariances.check_fits(*means.shape)
         object.__setattr__(self, "means", means)
         object.__setattr__(self, "counts", counts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.prior, self.counts, self.means, self.covariances)
+
+    def to_stored(self) -> StoredModel:
+        """Return the posterior and its prior as they are written to a file."""
+        prior = self.prior
+        config = {
+            "covariance_type": self.covariances.name,
+            "weight_prior": prior.weights.name,
+            "concentration": prior.weights.concentration,
+            "mean_precision": prior.mean_precision,
+            "degrees_of_freedom": prior.degrees_of_freedom,
+        }
+        arrays = {"counts": self.counts, "means": self.means, "covariances": self.covariances.array}
+        of_prior = {"prior_mean": prior.mean, "prior_covariances": prior.covariances.array}
+        return StoredModel("mixture_posterior", config, arrays | of_prior)
+
+    @classmethod
+    def from_stored(cls, stored: StoredModel) -> Self:
+        """Build posterior and prior from what a file holds."""
+        config, arrays = stored.config, stored.arrays
+        structure = structure_of(config["covariance_type"])
+        prior = MixturePrior(
+            weight_prior(config["weight_prior"], config["concentration"]),
+            arrays["prior_mean"],
+            config["mean_precision"],
+            config["degrees_of_freedom"],
+            structure(arrays["prior_covariances"]),
+        )
+        return cls(prior, arrays["counts"], arrays["means"], structure(arrays["covariances"]))
+
+    @property
+    def active(self) -> BoolArray:
+        """Which components have at least one frame, shape (n_components,)."""
+        return np.asarray(self.counts >= 1.0)
 
     @property
     def mean_precision(self) -> Float64Array:
@@ -134,7 +175,7 @@ class MixturePosterior:
         """The mixture whose E-step is the variational one: its responsibilities are those of eq. 10.46–10.49."""
         return GmmParams(np.exp(self._log_factors - self.log_scale), self.means, self.covariances)
 
-    @property
+    @cached_property
     def log_scale(self) -> float:
         """Logarithm of what the expected densities of `surrogate` must be multiplied by."""
         return float(logsumexp(self._log_factors))
@@ -212,7 +253,7 @@ def estimate_posterior(stats: GmmStats, prior: MixturePrior) -> MixturePosterior
 def _degrees_of_freedom(prior: MixturePrior, counts: Float64Array, structure: type[Covariances]) -> Float64Array:
     """Return ``ν₀ + N``, or its mean for all components where they share one covariance."""
     degrees = prior.degrees_of_freedom + counts
-    return degrees if "n_components" in structure.axes else np.full_like(degrees, degrees.mean())
+    return np.full_like(degrees, degrees.mean()) if structure.is_shared() else degrees
 
 
 def _multivariate_digamma(degrees: Float64Array, n_features: int) -> Float64Array:

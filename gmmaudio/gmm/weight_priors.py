@@ -76,11 +76,11 @@ class DirichletDistribution(WeightPrior):
 
 
 class DirichletProcess(WeightPrior):
-    """A Dirichlet process cut off after n components (Blei & Jordan 2006, "Variational inference for Dirichlet process
-    mixtures", Bayesian Analysis 1): each component breaks a share v ~ Beta(1, concentration) off what the components
-    before it have left.
+    """A Dirichlet process cut off after n components: few of infinitely many components hold most of the weight.
 
-    As in scikit-learn the last share is not fixed to 1: what it leaves is the weight of components that are not used.
+    Each component breaks a share v ~ Beta(1, concentration) off what the components before it have left (Blei & Jordan
+    2006, "Variational inference for Dirichlet process mixtures", Bayesian Analysis 1). As in scikit-learn the last
+    share is not fixed to 1: what it leaves is the weight of components that are not used.
 
     Examples
     --------
