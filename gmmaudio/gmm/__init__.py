@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gmmaudio.gmm.adapted_models import AdaptedModels as AdaptedModels
+    from gmmaudio.gmm.bayesian import BayesianGMM as BayesianGMM
     from gmmaudio.gmm.conditional import ConditionalMixture as ConditionalMixture
     from gmmaudio.gmm.conditional import condition as condition
     from gmmaudio.gmm.conditional import marginal as marginal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "AdaptedModels": "adapted_models",
+    "BayesianGMM": "bayesian",
     "ConditionalMixture": "conditional",
     "GMM": "estimator",
     "GaussianMixtureRegressor": "regressor",
