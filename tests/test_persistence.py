@@ -47,7 +47,7 @@ def write_archive(path, members, /, *, compression=zipfile.ZIP_STORED, **changes
         "kind": "gmm_params",
         "library_version": gmmaudio.__version__,
         "pipeline": None,
-        "config": {},
+        "config": {"covariance_type": "diag"},
         "arrays": {
             name: {"shape": list(np.shape(array)), "dtype": np.asarray(array).dtype.str}
             for name, array in members.items()
@@ -62,7 +62,7 @@ def write_archive(path, members, /, *, compression=zipfile.ZIP_STORED, **changes
 
 
 def valid_arrays():
-    return {"weights": np.array(WEIGHTS), "means": np.array(MEANS), "variances": np.array(VARIANCES)}
+    return {"weights": np.array(WEIGHTS), "means": np.array(MEANS), "covariances": np.array(VARIANCES)}
 
 
 def test_loaded_parameters_have_the_bits_that_were_saved(params, model_file):
@@ -233,8 +233,8 @@ def test_an_array_that_claims_more_than_the_file_has_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("variances", [[1.0, -2.0], [0.5, 0.1]], "variances must be positive"),
-        ("variances", [[1.0, 2.0]], "variances"),
+        ("covariances", [[1.0, -2.0], [0.5, 0.1]], "variances must be positive"),
+        ("covariances", [[1.0, 2.0]], "covariances"),
         ("means", [[np.nan, 1.0], [2.0, -1.0]], "means"),
         ("weights", [0.9, 0.9], "sum to 1"),
     ],

@@ -1,179 +1,144 @@
-"""`gmmaudio anomaly`: train on normal data, score files, watch a pipe."""
+"""`gmmaudio anomaly`: train on normal data, score files, watch a pipe or a growing file."""
 
-import signal
-import sys
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, BinaryIO
 
 import click
-import numpy as np
 
-from gmmaudio.anomaly import AnomalyDetector, Event, EventRule, Result, alarm_probability
-from gmmaudio.anomaly.lines import LineReader, MalformedLineError, read_samples
+from gmmaudio.anomaly import AnomalyDetector, EventRule, alarm_probability
+from gmmaudio.anomaly.model import AnomalyModel, as_model
+from gmmaudio.anomaly.sound import SUFFIXES, SoundConfig, read_sound
+from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period
+from gmmaudio.cli.anomaly_output import block_events, block_json, summary_json
+from gmmaudio.cli.anomaly_watch import watch
 from gmmaudio.cli.arguments import check_output
 from gmmaudio.cli.console import print_json
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.persistence import load, save
 
-LONGEST_LINE = 2**20
-model_argument = click.argument("model", type=click.Path())
-samples_option = click.option("--samples", is_flag=True, help="Print every sample, not only events.")
+WINDOW, SOUND_WINDOW = 48, 8
+files_argument = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
 @click.group()
 def anomaly() -> None:
-    """Find what is wrong in streams of numbers: train, score, watch."""
+    """Find what is wrong in streams of numbers and in machine sound: train, score, watch."""
 
 
 @anomaly.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@files_argument
 @click.option("-o", "--output", required=True, type=click.Path(), help="Model file to write.")
 @click.option("--adaptive", is_flag=True, help="Go on learning while watching.")
 @click.option("--false-alarms-per-day", type=float, help="How many are acceptable; default: p = 1e-4 for a sample.")
 @click.option("--sample-period", type=float, help="Seconds between samples; default: from the time stamps.")
-@click.option("--window", type=int, default=48, show_default=True, help="Samples whose mean is the level.")
+@click.option(
+    "--window", type=int, help=f"Samples whose mean is the level.  [default: {WINDOW}; sound: {SOUND_WINDOW}]"
+)
+@click.option("--lags", type=int, help="Past samples that the present one is judged by.  [default: 3; sound: 1]")
+@click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
+@click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
+@click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
+@click.option("--row", "row_period", type=float, help="Seconds of sound in a row.  [default: 0.25]")
 def train(
-    file: Path,
+    files: Sequence[Path],
     output: str,
     adaptive: bool,
     false_alarms_per_day: float | None,
     sample_period: float | None,
-    window: int,
+    window: int | None,
+    lags: int | None,
+    grid: float | None,
+    features: str | None,
+    pooling: str | None,
+    row_period: float | None,
 ) -> None:
-    """Learn what is normal from a file of samples, JSON lines or CSV."""
+    """Learn what is normal from FILES: JSON lines, CSV, .npy, .npz, .parquet, or recordings of sound."""
     check_output(output)
-    rows, times, channels = _read(file)
+    sound = _sound_config(files, {"features": features, "pooling": pooling, "period": row_period})
+    if window is None:
+        window = WINDOW if sound is None else SOUND_WINDOW
+    if lags is None:
+        lags = 3 if sound is None else 1
+    table = _training_table(files, sound, grid, gap=max(window, lags))
+    rule = _rule(table, false_alarms_per_day, sample_period)
+    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, rule=rule)
+    detector.fit(table.values, None if sound else table.times, channels=table.channels)
+    save(detector if sound is None and grid is None else AnomalyModel(detector, grid, sound), output)
+
+
+@anomaly.command()
+@click.argument("model", type=click.Path())
+@files_argument
+@click.option("--samples", is_flag=True, help="Print every sample, then the events.")
+@click.option("--summary", is_flag=True, help="Print one line for each file and not its events.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Picture of scores, events and contributions to write.")
+@click.option("--report", type=click.Path(path_type=Path), help="Page (HTML, one file) with picture and events.")
+def score(
+    model: str, files: Sequence[Path], samples: bool, summary: bool, plot: Path | None, report: Path | None
+) -> None:
+    """Score each of FILES as a stream of its own; print its events, one JSON object a line."""
+    if len(files) > 1 and (plot or report):
+        raise GmmAudioError(f"{len(files)} files were given, but --plot and --report show one")
+    anomaly_model = as_model(load(model), model)
+    for file in files:
+        table = anomaly_model.read(file)
+        block = anomaly_model.score(table)
+        about = {"file": str(file)}
+        for row in block_json(table, block) if samples else ():
+            print_json(about | row)
+        for value in [summary_json(block)] if summary else block_events(table, block):
+            print_json(about | value)
+        if plot or report:
+            from gmmaudio.cli.anomaly_report import write_plot, write_report
+
+            if plot:
+                write_plot(plot, anomaly_model, table, block)
+            if report:
+                write_report(report, file.name, anomaly_model, table, block)
+
+
+anomaly.add_command(watch)
+
+
+def _sound_config(files: Sequence[Path], options: dict[str, object]) -> SoundConfig | None:
+    """Return how the recordings are heard, None for files of numbers."""
+    heard = [file.suffix.lower() in SUFFIXES for file in files]
+    given = {name: value for name, value in options.items() if value is not None}
+    if not any(heard):
+        if given:
+            raise GmmAudioError(
+                f"{files[0]} is no recording of sound, but --features, --pooling and --row belong to one"
+            )
+        return None
+    if not all(heard):
+        raise GmmAudioError("some of the files are sound and some are not; train one model for each")
+    from gmmaudio.audio import stream_blocks
+
+    with stream_blocks(files[0], channel=0) as stream:
+        return dataclasses.replace(SoundConfig(sample_rate=stream.source_rate), **given)  # type: ignore[arg-type]
+
+
+def _training_table(files: Sequence[Path], sound: SoundConfig | None, grid: float | None, gap: int) -> Table:
+    """Return all samples, with a gap between files."""
+    if sound is not None:
+        if grid is not None:
+            raise GmmAudioError("--grid is for numbers with time stamps; --row says how long a row of sound is")
+        return join_tables([read_sound(file, sound) for file in files], gap)
+    tables: list[Table] = []
+    for file in files:
+        table = read_table(file, channels=tables[0].channels if tables else None)
+        tables.append(table if grid is None else table.on_grid(grid))
+    return join_tables(tables, gap)
+
+
+def _rule(table: Table, false_alarms_per_day: float | None, period: float | None) -> EventRule:
+    """Return when scores make an event."""
     rule = EventRule()
-    if false_alarms_per_day is not None:
-        if sample_period is None:
-            if times is None:
-                raise GmmAudioError(f"{file} has samples without time stamps; give --sample-period in seconds")
-            sample_period = float(np.median(np.diff(times)))
-        p = alarm_probability(false_alarms_per_day, sample_period)
-        rule = EventRule(alarm_p=p, leave_p=max(p, rule.leave_p))
-    save(AnomalyDetector(adaptive=adaptive, window=window, rule=rule).fit(rows, times, channels=channels), output)
-
-
-@anomaly.command()
-@model_argument
-@click.argument("file", type=click.Path(path_type=Path))
-@samples_option
-def score(model: str, file: Path, samples: bool) -> None:
-    """Score a file as a stream of its own; print its events, one JSON object a line."""
-    detector = _load(model)
-    rows, times, _ = _read(file, detector.channels)
-    detector.reset()
-    block = detector.process(rows, times)
-    if samples:
-        for index, (value, status) in enumerate(zip(block.scores.tolist(), block.statuses, strict=True)):
-            print_json({"sample": index, "score": value, "status": status})
-    for event in [*block.events, *([block.open_event] if block.open_event else [])]:
-        print_json(_event(event, detector.channels))
-
-
-@anomaly.command()
-@model_argument
-@click.option("--state", type=click.Path(path_type=Path), help="File to keep the stream in, and to go on from.")
-@click.option("--save-every", type=click.IntRange(1), default=1000, show_default=True, help="Samples between saves.")
-@samples_option
-def watch(model: str, state: Path | None, save_every: int, samples: bool) -> None:
-    """Read samples from standard input, JSON lines or CSV, and print events as they open and close."""
-    detector = _load(str(state) if state is not None and state.exists() else model)
-    if detector.n_seen:
-        click.echo(f"gmmaudio: going on after sample {detector.n_seen - 1}", err=True)
-    reader, malformed, was_open = LineReader(detector.channels), 0, False
-    for line in _lines(sys.stdin.buffer):
-        try:
-            sample = reader.read(line)
-        except MalformedLineError:
-            malformed += 1
-            continue
-        if sample is None:
-            continue
-        result = detector.update(sample[0], None if np.isnan(sample[1]) else sample[1])
-        if samples:
-            print_json(_sample(detector.n_seen - 1, result, detector.channels))
-        elif result.event is not None and (result.event.state == "closed" or not was_open):
-            print_json(_event(result.event, detector.channels))
-        was_open = result.event is not None and result.event.state == "open"
-        if state is not None and detector.n_seen % save_every == 0:
-            save(detector, state)
-    if state is not None:
-        save(detector, state)
-    click.echo(f"gmmaudio: {detector.n_seen} samples, {malformed} malformed lines", err=True)
-
-
-class _TerminatedError(Exception):
-    """SIGTERM came while nothing was being worked on."""
-
-
-def _lines(stream: BinaryIO) -> Iterator[str]:
-    """Give the lines of a stream until it ends or SIGTERM comes; never in the middle of what is done with one."""
-    waiting, asked = False, False
-
-    def on_terminate(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        if waiting:
-            raise _TerminatedError
-
-    previous = signal.signal(signal.SIGTERM, on_terminate)
-    try:
-        while not asked:
-            waiting = True
-            line = stream.readline(LONGEST_LINE)
-            waiting = False
-            if not line:
-                return
-            yield line.decode("utf-8", errors="replace")
-    except _TerminatedError:
-        return
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _read(file: Path, channels: tuple[str, ...] | None = None) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return values, times and channel names of a file."""
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace") as lines:
-            return read_samples(lines, channels=channels, name=str(file))
-    except OSError as error:
-        raise GmmAudioError(f"cannot read {file}: {error.strerror}") from error
-
-
-def _load(model: str) -> AnomalyDetector:
-    """Return the detector in a model file."""
-    detector: AnomalyDetector = load(model, kind="anomaly_detector")
-    return detector
-
-
-def _names(indices: tuple[int, ...], channels: tuple[str, ...]) -> list[str]:
-    """Return channels by name."""
-    return [channels[index] for index in indices]
-
-
-def _event(event: Event, channels: tuple[str, ...]) -> dict[str, Any]:
-    """Return an event as a JSON value."""
-    return {
-        "event": event.state,
-        "start": event.start,
-        "end": event.end,
-        "peak": event.peak,
-        "score": event.score,
-        "p": event.p,
-        "channels": _names(event.channels, channels),
-    }
-
-
-def _sample(index: int, result: Result, channels: tuple[str, ...]) -> dict[str, Any]:
-    """Return a sample as a JSON value."""
-    return {
-        "sample": index,
-        "score": result.score,
-        "p": result.p,
-        "status": result.status,
-        "contributions": dict(zip(channels, result.contributions.tolist(), strict=True)),
-        "event": None if result.event is None else _event(result.event, channels),
-    }
+    if false_alarms_per_day is None:
+        return rule
+    period = sample_period(table) if period is None else period
+    if period is None:
+        raise GmmAudioError("the samples have no time stamps; give --sample-period in seconds")
+    p = alarm_probability(false_alarms_per_day, period)
+    return dataclasses.replace(rule, alarm_p=p, leave_p=max(p, rule.leave_p))

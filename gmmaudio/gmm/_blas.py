@@ -89,6 +89,19 @@ class _OneThreadLimit:
 _LIMIT = _OneThreadLimit()
 
 
+def one_thread() -> Any:
+    """Return a context in which all libraries that are loaded when it is first asked for use one thread."""
+    return _libraries().limit(limits=1)
+
+
+@cache
+def _libraries() -> Any:
+    """Return the controller of all libraries with threads; looking for them takes several milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 @cache
 def _blas_libraries() -> Any:
     """Return the controller of the BLAS libraries that are loaded when it is first needed."""

@@ -77,7 +77,7 @@ def best_of_row(row: Float32Array) -> np.float32:
 def fill_design_rows(
     frames: FloatArray, center: Float64Array, inverse_scale: Float64Array, design: Float32Array
 ) -> None:
-    """Write the rows ``[z, z², 1]``, see `density.fill_design`."""
+    """Write the rows ``[z, z², 1]``, see `designs.AxisDesign`."""
     n_frames, n_features = frames.shape
     for t in range(n_frames):
         x = frames[t]

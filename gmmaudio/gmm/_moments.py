@@ -22,13 +22,13 @@ from gmmaudio.gmm._blas import in_parallel
 from gmmaudio.gmm.density import (
     LOG_NEGLIGIBLE,
     MIN_COMPONENTS,
-    SATURATION,
     SPAN,
     Precision,
     density_tiles,
     exponentiate,
     log_sum_exp,
 )
+from gmmaudio.gmm.designs import SATURATION
 from gmmaudio.gmm.parameters import GmmParams
 
 TILE_FRAMES = 1024
@@ -53,12 +53,14 @@ float64. With more of them everything is."""
 
 @dataclass
 class Lane:
-    """Σ_t a_t γ_t(k) [z, z², 1], Σ a_t log p(x_t) and Σ a_t of some tiles.
+    """Σ_t a_t γ_t(k) times monomials, Σ a_t z zᵀ if shared, Σ a_t log p(x_t) and Σ a_t of some tiles.
 
-    The moments have shape (n_components, n_padded); the first 2 n_features + 1 columns are used.
+    The moments have shape (n_components, n_padded); the first n_monomials columns are used. Products of z are
+    summed for all components together where the design says so (`Design.shared_size`).
     """
 
     moments: Float64Array
+    shared: Float64Array
     log_likelihood: float = 0.0
     n_frames: float = 0.0
 
@@ -71,11 +73,11 @@ class TileWorker(ABC):
 
     def add(self, lane: Lane, frames: FloatArray, weights: Float64Array, *, tile: int = 0) -> None:
         """Add the moments of one tile or less; `tile` is its number in the stream."""
-        lane.log_likelihood += self._add_moments(lane.moments, frames, weights)
+        lane.log_likelihood += self._add_moments(lane, frames, weights)
         lane.n_frames += float(weights.sum())
 
     @abstractmethod
-    def _add_moments(self, moments: Float64Array, frames: FloatArray, weights: Float64Array) -> float:
+    def _add_moments(self, lane: Lane, frames: FloatArray, weights: Float64Array) -> float:
         """Add the moments of a tile and return the weighted sum of its log-likelihoods."""
 
 
@@ -86,17 +88,20 @@ class DenseWorker(TileWorker):
         super().__init__(params)
         self._precision = precision
 
-    def _add_moments(self, moments: Float64Array, frames: FloatArray, weights: Float64Array) -> float:
+    def _add_moments(self, lane: Lane, frames: FloatArray, weights: Float64Array) -> float:
         """Add the moments of a tile by a second matrix product."""
-        log_likelihood = 0.0
+        log_likelihood, n_shared = 0.0, len(lane.shared)
         for rows, design, log_densities in density_tiles(self._params, frames, precision=self._precision):
             tile_weights = np.zeros(design.shape[1])  # the padding has weight 0
             tile_weights[: rows.stop - rows.start] = weights[rows]
             maxima, sums = exponentiate(log_densities)
             log_likelihood += float(tile_weights @ (log_sum_exp(maxima, sums) + self._params.log_unit_volume))
+            if n_shared:
+                z = design[:n_shared]
+                lane.shared += (z * tile_weights.astype(z.dtype)) @ z.T
             # Dividing the columns of the design by the sums is cheaper than dividing every responsibility.
             design *= (tile_weights / sums).astype(design.dtype)
-            moments[:, : len(design)] += log_densities @ design.T
+            lane.moments[:, : len(design)] += log_densities @ design.T
         return log_likelihood
 
 
@@ -119,11 +124,12 @@ class SparseWorker(TileWorker):
         self._lists = _list_kernels.TileLists.allocate(n_frames, n_components)
         self._all_selected = False
 
-    def _add_moments(self, moments: Float64Array, frames: FloatArray, weights: Float64Array) -> float:
+    def _add_moments(self, lane: Lane, frames: FloatArray, weights: Float64Array) -> float:
         """Add the moments of a tile: block by block all components are evaluated and the selected ones listed."""
         from gmmaudio.gmm import _list_kernels
 
         frames, design = self._standardized(frames)
+        moments = lane.moments
         n_listed, self._all_selected = 0, True
         for start in range(0, len(frames), BLOCK_FRAMES):
             rows = slice(start, min(start + BLOCK_FRAMES, len(frames)))
@@ -197,8 +203,9 @@ class SparseWorker(TileWorker):
 
 def is_sparse(params: GmmParams, precision: Precision) -> bool:
     """Say whether `SparseWorker` can take this model, and pays."""
-    few_far = len(params.far_components) * FAR_SHARE <= params.n_components
-    return precision == "single" and params.n_components >= MIN_COMPONENTS and few_far
+    if precision != "single" or params.n_components < MIN_COMPONENTS or not params.covariances.axis_aligned:
+        return False
+    return len(params.far_components) * FAR_SHARE <= params.n_components
 
 
 def tile_workers(params: GmmParams, precision: Precision, n_frames: int, n_workers: int) -> tuple[TileWorker, ...]:
@@ -237,9 +244,12 @@ def add_frames(
 
 def sum_of_lanes(params: GmmParams, lanes: Sequence[Lane]) -> Lane:
     """Return the sum, always in the same order."""
-    total = Lane(np.zeros((params.n_components, 2 * params.n_features + 1)))
+    n_monomials = params.density_matrix.shape[1]
+    total = _empty_lane(params)
+    total.moments = total.moments[:, :n_monomials]
     for lane in lanes:
-        total.moments += lane.moments[:, : 2 * params.n_features + 1]
+        total.moments += lane.moments[:, :n_monomials]
+        total.shared += lane.shared
         total.log_likelihood += lane.log_likelihood
         total.n_frames += lane.n_frames
     return total
@@ -247,12 +257,13 @@ def sum_of_lanes(params: GmmParams, lanes: Sequence[Lane]) -> Lane:
 
 def _empty_lane(params: GmmParams) -> Lane:
     """Return a lane of no frames."""
-    return Lane(np.zeros((params.n_components, n_padded(params))))
+    n_shared = params.design.shared_size
+    return Lane(np.zeros((params.n_components, n_padded(params))), np.zeros((n_shared, n_shared)))
 
 
 def n_padded(params: GmmParams) -> int:
     """Return the number of coefficients after padding to whole runs of vector instructions."""
-    return -(-(2 * params.n_features + 1) // RUN) * RUN
+    return -(-int(params.density_matrix.shape[1]) // RUN) * RUN
 
 
 def _matrix_without_far(params: GmmParams) -> Float32Array:

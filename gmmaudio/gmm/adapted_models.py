@@ -46,7 +46,7 @@ class AdaptedModels(Sequence[GmmParams]):
 
     Examples
     --------
-    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
     >>> speakers = AdaptedModels([GmmParams([1.0], [[1.0]], [[1.0]])], ubm)
     >>> len(speakers), speakers[0].means
     (1, array([[1.]]))

@@ -5,7 +5,7 @@ silently takes float64 for a model that float32 could not bear (`GmmParams.bears
 float64 throughout. Results are float64 in both. No array of shape (n_frames, n_components) exists unless it is what
 the caller asked for. In float32 the log-likelihoods of models with `MIN_COMPONENTS` or more leave out components
 beyond `SPAN`: less than ``(n_components − 1) exp(−SPAN)`` nats. A log-likelihood saturates, instead of overflowing,
-for frames more than `SATURATION` mixture standard deviations away.
+for frames more than `designs.SATURATION` mixture standard deviations away.
 
 Bits. The last bits of a matrix product depend on its shape, and with some BLAS kernels (OpenBLAS for Haswell and Zen)
 even on the *place* of a row in it. Inside this module frames are therefore columns, and every product is made of
@@ -22,19 +22,14 @@ import numpy.typing as npt
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
+from gmmaudio.gmm.designs import BLOCK_FRAMES, column_blocks
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frames
 
 Precision = Literal["single", "double"]
 
-BLOCK_FRAMES = 16
-"""Frames of one matrix product; wider blocks are not handled evenly by every BLAS kernel (measured)."""
-
 TILE_FRAMES = 512
 """Frames worked on at once, so that a tile of densities stays in the second-level cache."""
-
-SATURATION = 1e15
-"""Standardised features are cut here; their squares times any precision that is allowed fit into float32."""
 
 LOG_NEGLIGIBLE = -50.0
 """In float32, components this far (in nats) below the best of a frame are raised to here, a share of 2e-22: smaller
@@ -59,8 +54,8 @@ class Tile(NamedTuple):
     ----------
     rows : slice
         Which frames; the first `rows.stop − rows.start` columns of the arrays are theirs, the rest is padding.
-    design : array, shape (2 n_features + 1, n_padded)
-        Columns ``[z, z², 1]`` of the standardised frames; the padding has z = 0.
+    design : array, shape (n_monomials, n_padded)
+        Monomials of the standardised frames (see `gmmaudio.gmm.designs`); the padding has z = 0.
     log_densities : array, shape (n_components, n_padded)
         Log of weight times density, without the constant `GmmParams.log_unit_volume`.
     """
@@ -73,7 +68,7 @@ class Tile(NamedTuple):
 def density_tiles(params: GmmParams, frames: FloatArray, *, precision: Precision) -> Iterator[Tile]:
     """Yield the log-densities of all components, tile by tile: the only place where a density is computed.
 
-    ``log w_k N(x; μ_k, σ_k²)`` as one matrix product per block (see `GmmParams.density_matrix`).
+    ``log w_k N(x; μ_k, Σ_k)`` as one matrix product per block (see `gmmaudio.gmm.designs`).
     `frames` has been through `check_frames`.
     """
     matrix = density_matrix(params, precision)
@@ -89,8 +84,8 @@ def density_tiles(params: GmmParams, frames: FloatArray, *, precision: Precision
             design[: n_coefficients * n_padded].reshape(n_coefficients, n_padded),
             log_densities[: n_components * n_padded].reshape(n_components, n_padded),
         )
-        fill_design(params, frames[rows], tile.design)
-        np.matmul(matrix, _blocks(tile.design), out=_blocks(tile.log_densities))
+        params.design.fill(frames[rows], tile.design)
+        np.matmul(matrix, column_blocks(tile.design), out=column_blocks(tile.log_densities))
         yield tile
 
 
@@ -101,17 +96,6 @@ def density_matrix(params: GmmParams, precision: Precision) -> FloatArray:
     if precision == "single" and params.bears_single:
         return params.density_matrix_single
     return params.density_matrix
-
-
-def fill_design(params: GmmParams, frames: FloatArray, design: FloatArray) -> None:
-    """Write the columns ``[z, z², 1]``; z = (x − center) / scale is computed in float64 and 0 in the padding."""
-    n_frames, n_features = frames.shape
-    standardized = (frames - params.center) / params.scale
-    np.clip(standardized, -SATURATION, SATURATION, out=standardized)
-    design[:n_features, :n_frames] = standardized.T
-    design[:n_features, n_frames:] = 0.0
-    np.square(design[:n_features], out=design[n_features:-1])
-    design[-1] = 1.0
 
 
 def exponentiate(log_densities: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -142,7 +126,7 @@ def _log_sum_exp_of_columns(log_densities: FloatArray) -> Float64Array:
 
 @one_blas_thread
 def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single") -> Float64Array:
-    """Return the log-likelihood of each frame, ``log Σ_k w_k N(x; μ_k, σ_k²)``.
+    """Return the log-likelihood of each frame, ``log Σ_k w_k N(x; μ_k, Σ_k)``.
 
     Parameters
     ----------
@@ -162,7 +146,7 @@ def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision
 
     Examples
     --------
-    >>> params = GmmParams(weights=[1.0], means=[[0.0, 0.0]], variances=[[1.0, 1.0]])
+    >>> params = GmmParams(weights=[1.0], means=[[0.0, 0.0]], covariances=[[1.0, 1.0]])
     >>> frame_log_likelihoods(params, [[0.0, 0.0], [3.0, 4.0]]).round(3)
     array([ -1.838, -14.338])
     """
@@ -186,7 +170,7 @@ def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision
 def component_log_densities(
     params: GmmParams, frames: npt.ArrayLike, *, precision: Precision = "single"
 ) -> Float64Array:
-    """Return the log of weight times density of each component, ``log w_k N(x; μ_k, σ_k²)``.
+    """Return the log of weight times density of each component, ``log w_k N(x; μ_k, Σ_k)``.
 
     Parameters, errors and bits as in `frame_log_likelihoods`; the result has shape (n_frames, n_components).
     """
@@ -230,14 +214,3 @@ def most_likely_components(params: GmmParams, frames: npt.ArrayLike, *, precisio
 def _whole_blocks(n_frames: int) -> int:
     """Return the number of columns after padding to whole blocks."""
     return -(-n_frames // BLOCK_FRAMES) * BLOCK_FRAMES
-
-
-def _blocks(columns: FloatArray) -> FloatArray:
-    """Return a view of shape (n_blocks, n_rows, BLOCK_FRAMES)."""
-    n_rows, n_columns = columns.shape
-    row_stride, column_stride = columns.strides
-    return np.lib.stride_tricks.as_strided(
-        columns,
-        shape=(n_columns // BLOCK_FRAMES, n_rows, BLOCK_FRAMES),
-        strides=(BLOCK_FRAMES * column_stride, row_stride, column_stride),
-    )

@@ -8,8 +8,9 @@ adapted Gaussian mixture models", Digital Signal Processing 10), by default of t
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.covariances import Covariances, Diagonal
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
 from gmmaudio.validation import read_only_array
@@ -17,18 +18,18 @@ from gmmaudio.validation import read_only_array
 MIN_OCCUPANCY = 1e-3
 """A component with fewer frames is dead. Low on purpose: components that share one frame are not repaired for ever."""
 
-SPLIT_DISTANCE = 0.5
-"""How far the halves of a split component move from its mean, in its standard deviations."""
-
 OVER_RELAXATION = 1.9
 """Length of an over-relaxed step in steps of EM. Below 2 the fixed points of EM keep their local convergence."""
 
 
-def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy: float = MIN_OCCUPANCY) -> GmmParams:
+def estimate_ml(
+    stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy: float = MIN_OCCUPANCY, shrinkage: float = 0.0
+) -> GmmParams:
     """Return the parameters of maximum likelihood (the M-step).
 
-    ``w_k = N_k / Σ N``, ``μ_k = F_k / N_k``, ``σ_k² = max(S_k / N_k − μ_k², floor)`` (Reynolds & Rose 1995, eq. 8–10).
-    The variance is that about the *new* mean. A dead component takes over one half of the heaviest one.
+    ``w_k = N_k / Σ N``, ``μ_k = F_k / N_k``, ``σ_k² = max(S_k / N_k − μ_k², floor)`` (Reynolds & Rose 1995, eq. 8–10),
+    and so for every structure of covariances (Bishop 2006, eq. 9.24–9.26). They are about the *new* mean. A dead
+    component takes over one half of the heaviest one.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy
         Smallest variance, positive.
     min_occupancy : float
         A component with fewer frames than this is dead.
+    shrinkage : float
+        From 0 to 1: by how much correlations are drawn to 0 (Schäfer & Strimmer 2005, target D).
 
     Returns
     -------
@@ -50,9 +53,9 @@ def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy
     Examples
     --------
     >>> from gmmaudio.gmm.statistics import accumulate_stats
-    >>> start = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+    >>> start = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
     >>> params = estimate_ml(accumulate_stats(start, [[1.0], [3.0]]), variance_floor=0.01)
-    >>> params.means, params.variances
+    >>> params.means, params.covariances.array
     (array([[2.]]), array([[1.]]))
     """
     floor = _check_variance_floor(variance_floor, len(stats.center))
@@ -60,13 +63,15 @@ def estimate_ml(stats: GmmStats, *, variance_floor: npt.ArrayLike, min_occupancy
     if not total > 0:
         raise ParameterError("the statistics hold no frames; accumulate at least one with a positive weight")
     weights = stats.zeroth / total
-    offsets, variances = _moments_about_means(stats)
-    dead = dead_components(stats, min_occupancy)
-    if dead.any():
-        _replace_dead(
-            np.flatnonzero(dead), weights, offsets, variances, spread=np.maximum(global_moments(stats)[1], floor)
-        )
-    return GmmParams(weights / weights.sum(), stats.center + offsets, np.maximum(variances, floor))
+    counts = _positive_counts(stats)
+    offsets = stats.first / counts[:, np.newaxis]
+    raw = stats.structure.estimate(counts, offsets, offsets, stats.second)
+    dead = np.flatnonzero(dead_components(stats, min_occupancy))
+    if len(dead):
+        spread = np.maximum(global_moments(stats)[1], floor)
+        _replace_dead(dead, weights, offsets, raw, structure=stats.structure, spread=spread)
+    covariances = stats.structure.floored(stats.structure.shrunk(raw, shrinkage), floor)
+    return GmmParams(weights / weights.sum(), stats.center + offsets, covariances)
 
 
 def over_relaxed(params: GmmParams, updated: GmmParams, *, variance_floor: Float64Array) -> GmmParams:
@@ -75,7 +80,8 @@ def over_relaxed(params: GmmParams, updated: GmmParams, *, variance_floor: Float
     ``θ + η (M(θ) − θ)`` with 1 < η < 2 converges near a maximum wherever EM does, and up to η times as fast where EM is
     slow (Redner & Walker 1984, "Mixture densities, maximum likelihood and the EM algorithm", SIAM Review 26). θ are the
     means and the logarithms of weights and variances, which so stay positive (Salakhutdinov & Roweis 2003, "Adaptive
-    overrelaxed bound optimization methods", ICML). The likelihood may fall; `run_em` then takes the plain update.
+    overrelaxed bound optimization methods", ICML); of matrices they are the entries of Cholesky factors, of their
+    diagonals the logarithms. The likelihood may fall; `run_em` then takes the plain update.
 
     Parameters
     ----------
@@ -93,16 +99,16 @@ def over_relaxed(params: GmmParams, updated: GmmParams, *, variance_floor: Float
     # A weight of 0 stays: its logarithm cannot be extrapolated.
     ratio = np.divide(updated.weights, params.weights, out=np.ones_like(params.weights), where=params.weights > 0)
     weights = updated.weights * ratio**excess
-    variances = updated.variances * (updated.variances / params.variances) ** excess
+    raw = updated.covariances.beyond(params.covariances, excess)
     means = updated.means + excess * (updated.means - params.means)
-    return GmmParams(weights / weights.sum(), means, np.maximum(variances, variance_floor))
+    return GmmParams(weights / weights.sum(), means, updated.covariances.floored(raw, variance_floor))
 
 
 def global_moments(stats: GmmStats) -> tuple[Float64Array, Float64Array]:
     """Return the mean and the variance of all frames together, each of shape (n_features,)."""
     total = stats.zeroth.sum()
     offset = stats.first.sum(axis=0) / total
-    return stats.center + offset, stats.second.sum(axis=0) / total - np.square(offset)
+    return stats.center + offset, stats.structure.squares(stats.second).sum(axis=0) / total - np.square(offset)
 
 
 def absolute_variance_floor(mean: Float64Array, variance: Float64Array, *, fraction: float) -> Float64Array:
@@ -160,12 +166,13 @@ def estimate_map(
     Raises
     ------
     ParameterError
-        If the relevance factor is not positive and finite, or the shapes differ.
+        If the relevance factor is not positive and finite, the shapes differ, or variances are to be adapted that are
+        not diagonal.
 
     Examples
     --------
     >>> from gmmaudio.gmm.statistics import accumulate_stats
-    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
     >>> estimate_map(accumulate_stats(ubm, [[1.0]] * 16), ubm).means
     array([[0.5]])
     """
@@ -177,18 +184,18 @@ def estimate_map(
             "accumulate them with the prior or a model adapted from it"
         )
     pseudo_frames = np.full(prior.n_components, relevance_factor)
-    offsets, variances = _moments_about_means(
-        stats + GmmStats.expected(prior, pseudo_frames, center=stats.center),
-        offsets=None if update_means else prior.means - stats.center,
-    )
+    total = stats + GmmStats.expected(prior, pseudo_frames, center=stats.center)
+    averages = total.first / total.zeroth[:, np.newaxis]
     adaptation_weight = stats.zeroth / (stats.zeroth + relevance_factor)
-    seen = (stats.zeroth > 0)[:, np.newaxis]
-    # Eq. 13 is never below (1 − α) σ²; the bound keeps rounding from making it so.
-    variances = np.maximum(variances, (1.0 - adaptation_weight)[:, np.newaxis] * prior.variances)
+    means = np.where((stats.zeroth > 0)[:, np.newaxis], stats.center + averages, prior.means)
+    covariances: Covariances | Float64Array = prior.covariances
+    if update_variances:
+        offsets = averages if update_means else prior.means - stats.center
+        covariances = _adapted_variances(stats, total, prior, averages, offsets, adaptation_weight)
     return GmmParams(
         _adapted_weights(stats, prior, adaptation_weight) if update_weights else prior.weights,
-        np.where(seen, stats.center + offsets, prior.means) if update_means else prior.means,
-        np.where(seen, variances, prior.variances) if update_variances else prior.variances,
+        means if update_means else prior.means,
+        covariances,
     )
 
 
@@ -196,47 +203,55 @@ def split_heaviest(params: GmmParams, n_new: int, *, spread: Float64Array) -> Gm
     """Return a model with `n_new` more components, each made by splitting the heaviest of those there are.
 
     The halves lie on both sides of the mean, along the feature in which the component is widest relative to `spread`,
-    the variance of the data, shape (n_features,). Mean and variance of the pair are those of the component.
+    the variance of the data, shape (n_features,). Mean and variance of the pair are those of the component. The
+    covariances are diagonal.
     """
     weights, means, variances = (
         np.concatenate([array, np.zeros((n_new, *array.shape[1:]))])
         for array in (params.weights, params.means, params.variances)
     )
-    _replace_dead(np.arange(params.n_components, len(weights)), weights, means, variances, spread=spread)
+    new = np.arange(params.n_components, len(weights))
+    _replace_dead(new, weights, means, variances, structure=Diagonal, spread=spread)
     return GmmParams(weights, means, variances)
 
 
-def _moments_about_means(stats: GmmStats, offsets: Float64Array | None = None) -> tuple[Float64Array, Float64Array]:
-    """Return the means as offsets from the center, and the variances about them or about the given offsets."""
-    counts = np.where(stats.zeroth > 0, stats.zeroth, 1.0)[:, np.newaxis]
-    averages = stats.first / counts
-    means = averages if offsets is None else offsets
-    return means.copy(), stats.second / counts - means * (2.0 * averages - means)
+def _positive_counts(stats: GmmStats) -> Float64Array:
+    """Return the occupancies, 1 for those that are 0."""
+    return np.where(stats.zeroth > 0, stats.zeroth, 1.0)
 
 
 def _replace_dead(
-    dead: npt.NDArray[np.intp],
+    dead: IntArray,
     weights: Float64Array,
     means: Float64Array,
-    variances: Float64Array,
+    raw: Float64Array,
     *,
+    structure: type[Covariances],
     spread: Float64Array,
 ) -> None:
     """Overwrite each dead component by one half of the heaviest; `spread` says what is wide in each feature."""
     for component in dead:
-        heaviest = weights.argmax()
-        widths = variances[heaviest] / spread
-        # The first that is as wide as the widest to three digits: rounding must not choose among equals.
-        widest = (widths >= 0.999 * widths.max()).argmax()
-        shift = SPLIT_DISTANCE * np.sqrt(max(variances[heaviest, widest], 0.0))
+        heaviest = int(weights.argmax())
+        shift = structure.halve(raw, heaviest, int(component), spread)
         weights[heaviest] /= 2.0
-        # Var = E[var] + var of the two means: taking shift² off keeps the variance of the pair, and the next split of
-        # either half does not land where another component already is.
-        variances[heaviest, widest] -= shift**2
-        for array in (weights, means, variances):
-            array[component] = array[heaviest]
-        means[heaviest, widest] -= shift
-        means[component, widest] += shift
+        weights[component] = weights[heaviest]
+        means[component] = means[heaviest] + shift
+        means[heaviest] -= shift
+
+
+def _adapted_variances(
+    stats: GmmStats,
+    total: GmmStats,
+    prior: GmmParams,
+    averages: Float64Array,
+    offsets: Float64Array,
+    adaptation_weight: Float64Array,
+) -> Float64Array:
+    """Return the variances of eq. 13; `total` and its averages include the pseudo-frames."""
+    # Eq. 13 is never below (1 − α) σ²; the bound keeps rounding from making it so.
+    least = (1.0 - adaptation_weight)[:, np.newaxis] * prior.variances
+    variances = np.maximum(Diagonal.estimate(total.zeroth, averages, offsets, total.second), least)
+    return np.where((stats.zeroth > 0)[:, np.newaxis], variances, prior.variances)
 
 
 def _adapted_weights(stats: GmmStats, prior: GmmParams, adaptation_weight: Float64Array) -> Float64Array:

@@ -28,14 +28,15 @@ from gmmaudio.validation import check_frames
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Mixture of Gaussians with diagonal covariances, trained by expectation-maximisation.
+    """Mixture of Gaussians, trained by expectation-maximisation.
 
     Parameters
     ----------
     n_components : int
         Number of components; may exceed the number of distinct frames.
-    covariance_type : "diag"
-        Shape of the covariances; "diag" is the only one so far.
+    covariance_type : {"diag", "full", "tied", "spherical"}
+        Structure of the covariances, as in scikit-learn: independent features; a matrix for each component; one matrix
+        for all; one variance for all features of a component.
     max_iter : int
         Largest number of EM iterations.
     tol : float
@@ -44,12 +45,17 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         (see `gmmaudio.gmm.estimation.over_relaxed`); with 0.0, or all of `*_init` given, every step is plain EM.
     variance_floor : float
         Smallest variance of a component, as a fraction of the global variance of that feature. A feature that is
-        constant in the training data counts as having unit variance (as in scikit-learn's `StandardScaler`).
+        constant in the training data counts as having unit variance (as in scikit-learn's `StandardScaler`). Matrices
+        have no direction below it, and spherical variances are not below its mean over the features.
+    shrinkage : float
+        By how much the correlations of "full" and "tied" covariances are drawn to 0, from 0 to 1: for few frames.
     init : {"kmeans++", "split", "random"}
         How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
     weights_init : array-like, shape (n_components,), optional
-    means_init, covariances_init : array-like, shape (n_components, n_features), optional
-        Where EM starts instead; with all three given, nothing else is done to initialise.
+    means_init : array-like, shape (n_components, n_features), optional
+    covariances_init : array-like, optional
+        Where EM starts instead; with all three given, nothing else is done to initialise. The covariances have the
+        shape of the structure.
     precision : {"single", "double"}
         Arithmetic of densities; sums of statistics are float64 in both.
     random_state : int, RandomState or None
@@ -94,6 +100,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         max_iter: int = 100,
         tol: float = 1e-3,
         variance_floor: float = 1e-3,
+        shrinkage: float = 0.0,
         init: Initialization = "kmeans++",
         weights_init: npt.ArrayLike | None = None,
         means_init: npt.ArrayLike | None = None,
@@ -107,6 +114,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.max_iter = max_iter
         self.tol = tol
         self.variance_floor = variance_floor
+        self.shrinkage = shrinkage
         self.init = init
         self.weights_init = weights_init
         self.means_init = means_init
@@ -121,11 +129,11 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
         Examples
         --------
-        >>> params = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
+        >>> params = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
         >>> round(GMM.from_params(params).score([[0.0]]), 4)
         -0.9189
         """
-        gmm = cls(params.n_components, precision=precision)
+        gmm = cls(params.n_components, covariance_type=params.covariances.name, precision=precision)
         gmm.n_features_in_ = params.n_features
         gmm._publish(params, history=(), converged=False, n_frames_seen=0.0)
         return gmm
@@ -156,8 +164,8 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     @property
     def covariances_(self) -> Float64Array:
-        """Component variances, shape (n_components, n_features)."""
-        return self._fitted_params().variances
+        """Component covariances, in the shape of scikit-learn's for this structure."""
+        return self._fitted_params().covariances.array
 
     def fit(
         self,
@@ -249,6 +257,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             source,
             self.n_frames_seen_,
             floor_fraction=self.variance_floor,
+            shrinkage=self.shrinkage,
             memory_frames=self.memory_frames,
             precision=self.precision,
         )
@@ -283,7 +292,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         random = check_random_state(self.random_state)
         components = np.repeat(np.arange(params.n_components), random.multinomial(n_samples, params.weights))
         noise = random.standard_normal((n_samples, params.n_features))
-        return params.means[components] + np.sqrt(params.variances[components]) * noise, components
+        return params.means[components] + params.covariances.noise(components, noise), components
 
     def bic(self, X: npt.ArrayLike) -> float:
         """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""

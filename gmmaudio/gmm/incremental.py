@@ -32,6 +32,7 @@ def incremental_step(
     n_frames_seen: float,
     *,
     floor_fraction: float,
+    shrinkage: float,
     memory_frames: float | None,
     precision: Precision,
 ) -> IncrementalStep:
@@ -51,7 +52,7 @@ def incremental_step(
     past = _remembered(np.array(total_weight), memory_frames) * n_frames_seen
     total = batch + GmmStats.expected(params, past * params.weights)
     floor = absolute_variance_floor(*global_moments(total), fraction=floor_fraction)
-    updated = estimate_ml(total, variance_floor=floor)
+    updated = estimate_ml(total, variance_floor=floor, shrinkage=shrinkage)
     return IncrementalStep(updated, batch.log_likelihood / batch.n_frames, total.n_frames, floor)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm._blas import one_thread
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, split_heaviest
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
@@ -248,12 +249,11 @@ def _cluster_labels(
     """Return the cluster of each frame; some clusters stay empty when there are too few distinct frames."""
     from sklearn.cluster import KMeans  # slow to import, and only needed here
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     n_clusters = min(n_components, len(standardized))
     kmeans = KMeans(n_clusters, n_init=1, max_iter=LLOYD_ITERATIONS, random_state=random_state)
     # One thread: with more, scikit-learn adds up their sums in the order in which they happen to end.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct frames than clusters: repaired later
         return np.asarray(kmeans.fit(standardized, sample_weight=weights).labels_, dtype=np.intp)
 

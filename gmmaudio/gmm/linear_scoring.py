@@ -55,8 +55,8 @@ def linear_log_likelihood_ratios(
     Examples
     --------
     >>> from gmmaudio.gmm.statistics import accumulate_stats
-    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
-    >>> speaker = GmmParams(weights=[1.0], means=[[0.5]], variances=[[1.0]])
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
+    >>> speaker = GmmParams(weights=[1.0], means=[[0.5]], covariances=[[1.0]])
     >>> linear_log_likelihood_ratios([speaker], ubm, [accumulate_stats(ubm, [[1.0], [3.0]])])
     array([[1.]])
     """

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gmmaudio._typing import BoolArray, Float64Array, FloatArray
-from gmmaudio.gmm.density import SATURATION
+from gmmaudio.gmm.designs import SATURATION
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frames
 
@@ -85,7 +85,7 @@ def missing_component_log_densities(params: GmmParams, frames: FloatArray, obser
 
     Examples
     --------
-    >>> params = GmmParams(weights=[1.0], means=[[0.0, 5.0]], variances=[[1.0, 1.0]])
+    >>> params = GmmParams(weights=[1.0], means=[[0.0, 5.0]], covariances=[[1.0, 1.0]])
     >>> missing_component_log_densities(params, np.zeros((2, 2)), np.array([[True, False], [False, False]])).round(4)
     array([[-0.9189],
            [ 0.    ]])

@@ -1,10 +1,10 @@
 """The parameters of a Gaussian mixture: an immutable value.
 
-Conventions. Covariances are diagonal and stored as variances, not standard deviations or precisions. Everything that
-is derived from the parameters is computed once, in float64, when it is first asked for.
+Conventions. Covariances have one of the structures of `gmmaudio.gmm.covariances`; an array in their place holds the
+variances (not standard deviations or precisions) of diagonal ones. Everything that is derived from the parameters is
+computed once, in float64, when it is first asked for.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -14,23 +14,18 @@ import numpy.typing as npt
 
 from gmmaudio._typing import Float32Array, Float64Array, IntArray
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.covariances import Covariances, as_covariances, structure_of
+from gmmaudio.gmm.designs import Design
 from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import read_only_array
 
 WEIGHT_SUM_TOLERANCE = 1e-5
 """How far the weights may be from a sum of 1: other programs write them with six digits."""
 
-SINGLE_MAX_DISTANCE = 4e3
-"""Largest squared Mahalanobis length of a mean that float32 bears: 4e3 · 6e-8 is an error of 0.00024 nats. In mixtures
-of 16 to 256 components of 40 MFCCs and deltas the median is 10 to 60 and the largest about 1500."""
-
-SINGLE_MAX_PRECISION = 1e6
-"""Largest precision of a standardised feature that float32 bears, so that far frames do not overflow."""
-
 
 @dataclass(frozen=True, eq=False, init=False)
 class GmmParams:
-    """Weights, means and variances of a mixture of Gaussians with diagonal covariances.
+    """Weights, means and covariances of a mixture of Gaussians.
 
     The arrays are copied to float64 and made read-only, so that what is derived from them can never be out of date.
 
@@ -39,18 +34,18 @@ class GmmParams:
     weights : array-like, shape (n_components,)
         Prior probability of each component; 0 is allowed, the sum is 1.
     means : array-like, shape (n_components, n_features)
-    variances : array-like, shape (n_components, n_features)
-        Positive.
+    covariances : Covariances or array-like, shape (n_components, n_features)
+        An array holds the positive variances of diagonal covariances. For others see `gmmaudio.gmm.covariances`.
 
     Raises
     ------
     ParameterError
-        If shapes do not match, a value is not finite, a weight is negative, the weights do not sum to 1, or a
-        variance is not positive.
+        If shapes do not match, a value is not finite, a weight is negative, the weights do not sum to 1, or the
+        covariances are not positive.
 
     Examples
     --------
-    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], variances=[[1.0], [1.0]])
+    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], covariances=[[1.0], [1.0]])
     >>> params.n_components, params.n_features
     (2, 1)
     >>> float(params.center[0]), float(params.scale[0]) ** 2
@@ -59,36 +54,36 @@ class GmmParams:
 
     weights: Float64Array
     means: Float64Array
-    variances: Float64Array
+    covariances: Covariances
 
-    def __init__(self, weights: npt.ArrayLike, means: npt.ArrayLike, variances: npt.ArrayLike) -> None:
+    def __init__(self, weights: npt.ArrayLike, means: npt.ArrayLike, covariances: npt.ArrayLike | Covariances) -> None:
         means = read_only_array(means, name="means", shape=(None, None))
         weights = read_only_array(weights, name="weights", shape=means.shape[:1])
-        variances = read_only_array(variances, name="variances", shape=means.shape)
+        covariances = as_covariances(covariances)
+        covariances.check_fits(*means.shape)
         if (weights < 0).any() or abs(weights.sum() - 1.0) > WEIGHT_SUM_TOLERANCE:
             raise ParameterError(
                 f"weights must not be negative and must sum to 1; the smallest is {weights.min()}, "
                 f"the sum {weights.sum()}; divide them by their sum"
             )
-        if not (variances >= np.finfo(np.float64).tiny).all():
-            raise ParameterError(f"variances must be positive; the smallest is {variances.min()}; use a variance floor")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "means", means)
-        object.__setattr__(self, "variances", variances)
+        object.__setattr__(self, "covariances", covariances)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies and pickles are built anew: NumPy would restore the arrays writeable.
-        return type(self), (self.weights, self.means, self.variances)
+        return type(self), (self.weights, self.means, self.covariances)
 
     def to_stored(self) -> StoredModel:
         """Return the model as it is written to a file."""
-        arrays = {"weights": self.weights, "means": self.means, "variances": self.variances}
-        return StoredModel("gmm_params", {}, arrays)
+        arrays = {"weights": self.weights, "means": self.means, "covariances": self.covariances.array}
+        return StoredModel("gmm_params", {"covariance_type": self.covariances.name}, arrays)
 
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
         """Build the model from what a file holds."""
-        return cls(stored.arrays["weights"], stored.arrays["means"], stored.arrays["variances"])
+        structure = structure_of(stored.config["covariance_type"])
+        return cls(stored.arrays["weights"], stored.arrays["means"], structure(stored.arrays["covariances"]))
 
     @property
     def n_components(self) -> int:
@@ -102,8 +97,24 @@ class GmmParams:
 
     @property
     def n_free(self) -> int:
-        """Number of free parameters: weights that sum to 1, means and variances."""
-        return self.n_components - 1 + 2 * self.means.size
+        """Number of free parameters: weights that sum to 1, means and covariances."""
+        return self.n_components - 1 + self.means.size + self.covariances.n_free(*self.means.shape)
+
+    @cached_property
+    def variances(self) -> Float64Array:
+        """Variances of the features in each component, shape (n_components, n_features), if they are independent.
+
+        Raises
+        ------
+        ParameterError
+            If the covariances have correlations, which whoever asks for variances would lose.
+        """
+        if not self.covariances.axis_aligned:
+            raise ParameterError(
+                f"the mixture has {self.covariances.name} covariances but diagonal ones are needed here; "
+                "train it with covariance_type='diag'"
+            )
+        return _read_only(self.covariances.marginal_variances(*self.means.shape))
 
     @cached_property
     def center(self) -> Float64Array:
@@ -113,28 +124,27 @@ class GmmParams:
 
     @cached_property
     def scale(self) -> Float64Array:
-        """Standard deviation of the mixture, shape (n_features,): the unit that densities are computed in."""
-        spread = self.variances + np.square(self.means - self.center)
+        """Standard deviation of the mixture, shape (n_features,)."""
+        spread = self.covariances.marginal_variances(*self.means.shape) + np.square(self.means - self.center)
         return _read_only(np.sqrt((self.weights[:, np.newaxis] * spread).sum(axis=0)))
 
     @cached_property
+    def design(self) -> Design:
+        """What turns frames into log-densities and moments."""
+        return self.covariances.design(self.weights, self.means, self.center)
+
+    @property
     def log_unit_volume(self) -> float:
-        """Constant of every log-density: minus the log volume of the unit, ``−Σ log scale − ½ D log 2π``."""
-        return -float(np.log(self.scale).sum()) - 0.5 * self.n_features * math.log(2.0 * math.pi)
+        """Constant of every log-density; see `gmmaudio.gmm.designs`."""
+        return self.design.log_unit_volume
 
     @cached_property
     def density_matrix(self) -> Float64Array:
-        """Coefficients of the log-densities, shape (n_components, 2 n_features + 1).
+        """Coefficients of the log-densities, shape (n_components, n_monomials); see `gmmaudio.gmm.designs`.
 
-        With z = (x − center) / scale and means m, variances v in the same units, this matrix times a column
-        ``[z, z², 1]`` is ``log w − ½ Σ (log v + (z − m)² / v)`` for each component, which with `log_unit_volume` is
-        the log of weight times density.
+        This matrix times a column of monomials, with `log_unit_volume`, is the log of weight times density.
         """
-        means = (self.means - self.center) / self.scale
-        variances = self.variances / np.square(self.scale)
-        with np.errstate(divide="ignore"):  # a weight of 0 has the logarithm −inf, as it should
-            constants = np.log(self.weights) - 0.5 * (np.log(variances) + np.square(means) / variances).sum(axis=1)
-        return _read_only(np.hstack([means / variances, -0.5 / variances, constants[:, np.newaxis]]))
+        return _read_only(self.design.matrix)
 
     @cached_property
     def density_matrix_single(self) -> Float32Array:
@@ -145,14 +155,8 @@ class GmmParams:
 
     @cached_property
     def far_components(self) -> IntArray:
-        """Components that float32 would spoil: very narrow for their distance from the center.
-
-        The expanded square of `density_matrix` cancels terms as large as m² / v; relative to those float32 errs by
-        6e-8. Typical is one that stands for digital silence, its variances at the floor.
-        """
-        lengths = (np.square(self.means - self.center) / self.variances).sum(axis=1)
-        precisions = (np.square(self.scale) / self.variances).max(axis=1)
-        return np.flatnonzero((lengths > SINGLE_MAX_DISTANCE) | (precisions > SINGLE_MAX_PRECISION))
+        """Components that float32 would spoil: very narrow for their distance from the center."""
+        return np.flatnonzero(self.design.far)
 
     @property
     def bears_single(self) -> bool:
@@ -161,6 +165,6 @@ class GmmParams:
 
 
 def _read_only(array: Float64Array) -> Float64Array:
-    """Return the array, locked."""
+    """Return the array, locked; a view of one that is locked already stays one."""
     array.flags.writeable = False
     return array

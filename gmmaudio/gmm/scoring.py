@@ -22,7 +22,6 @@ from gmmaudio.gmm.density import (
     density_matrix,
     density_tiles,
     exponentiate,
-    fill_design,
     frame_log_likelihoods,
     log_sum_exp,
 )
@@ -72,8 +71,8 @@ def frame_log_likelihood_ratios(
 
     Examples
     --------
-    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
-    >>> speaker = GmmParams(weights=[1.0], means=[[1.0]], variances=[[1.0]])
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
+    >>> speaker = GmmParams(weights=[1.0], means=[[1.0]], covariances=[[1.0]])
     >>> frame_log_likelihood_ratios([speaker], ubm, [[0.0], [1.0]])
     array([[-0.5],
            [ 0.5]])
@@ -114,8 +113,8 @@ def log_likelihood_ratio(
 
     Examples
     --------
-    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
-    >>> speaker = GmmParams(weights=[1.0], means=[[1.0]], variances=[[1.0]])
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
+    >>> speaker = GmmParams(weights=[1.0], means=[[1.0]], covariances=[[1.0]])
     >>> log_likelihood_ratio([speaker], ubm, [[0.0], [1.0], [2.0]])
     array([0.5])
     """
@@ -174,10 +173,10 @@ def _tile_ratios(
     others = log_sum_exp(*exponentiate(tile.log_densities))[:n_frames] + ubm.log_unit_volume
     for column, model in enumerate(models):
         matrix = density_matrix(model, precision)
-        design = np.empty((matrix.shape[1], n_frames), matrix.dtype)
-        fill_design(model, frames, design)
+        design = np.empty((matrix.shape[1], tile.design.shape[1]), matrix.dtype)
+        model.design.fill(frames, design)
         # One small product per frame, always of the same shape: the same bits for every cut.
-        selected = np.matmul(matrix[top], np.ascontiguousarray(design.T)[:, :, np.newaxis])[:, :, 0]
+        selected = np.matmul(matrix[top], np.ascontiguousarray(design.T)[:n_frames, :, np.newaxis])[:, :, 0]
         in_top = log_sum_exp(*exponentiate(np.ascontiguousarray(selected.T))) + model.log_unit_volume
         ratios[:, column] = np.logaddexp(in_top, others) - background
     return ratios

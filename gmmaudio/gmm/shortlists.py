@@ -64,7 +64,7 @@ class Shortlists:
 
     Examples
     --------
-    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], variances=[[0.1], [0.1]])
+    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], covariances=[[0.1], [0.1]])
     >>> shortlists = Shortlists()
     >>> for _ in range(3):
     ...     accumulator = ShortlistAccumulator(params, shortlists)
@@ -180,12 +180,12 @@ class ShortlistWorker(SparseWorker):
         self._tile = tile
         super().add(lane, frames, weights)
 
-    def _add_moments(self, moments: Float64Array, frames: FloatArray, weights: Float64Array) -> float:
+    def _add_moments(self, lane: Lane, frames: FloatArray, weights: Float64Array) -> float:
         """Add the moments of what is listed for the tile; without a list of all, and list what is selected."""
-        kept = self._shortlists.of_tile(self._tile, len(frames), len(moments))
+        kept = self._shortlists.of_tile(self._tile, len(frames), len(lane.moments))
         if kept is not None:
-            return self._add_kept(kept, moments, frames, weights)
-        log_likelihood = super()._add_moments(moments, frames, weights)
+            return self._add_kept(kept, lane.moments, frames, weights)
+        log_likelihood = super()._add_moments(lane, frames, weights)
         if self._all_selected:
             ends = self._lists.ends
             self._shortlists.keep(self._tile, len(frames), ends, self._lists.numbers[: ends[-2]])

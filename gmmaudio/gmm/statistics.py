@@ -22,6 +22,7 @@ from gmmaudio._typing import Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, one_blas_thread, worth_threads
 from gmmaudio.gmm._moments import WINDOW_FRAMES, Lane, add_frames, sum_of_lanes, tile_workers
+from gmmaudio.gmm.covariances import Covariances, Diagonal
 from gmmaudio.gmm.density import Precision, density_matrix
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frame_weights, check_frames, read_only_array
@@ -45,19 +46,23 @@ class GmmStats:
         Σ_t a_t γ_t(k), the occupancy in frames.
     first : array, shape (n_components, n_features)
         Σ_t a_t γ_t(k) (x_t − c).
-    second : array, shape (n_components, n_features)
-        Σ_t a_t γ_t(k) (x_t − c)².
+    second : array
+        Of diagonal and spherical covariances Σ_t a_t γ_t(k) (x_t − c)², shape (n_components, n_features); of full ones
+        Σ_t a_t γ_t(k) (x_t − c)(x_t − c)ᵀ, shape (n_components, n_features, n_features); of a tied one the same summed
+        over components, shape (n_features, n_features).
     center : array, shape (n_features,)
         The origin c of the moments: `GmmParams.center` of the model that gave the responsibilities.
     log_likelihood : float
         Σ_t a_t log p(x_t).
     n_frames : float
         Σ_t a_t.
+    structure : type of Covariances
+        Structure of the model's covariances, and so of the next estimate; diagonal if not given.
 
     Raises
     ------
     ParameterError
-        If shapes do not match, a value is not finite, or an occupancy or a second moment is negative.
+        If shapes do not match, a value is not finite, or an occupancy or a sum of squares is negative.
     """
 
     zeroth: Float64Array
@@ -66,23 +71,26 @@ class GmmStats:
     center: Float64Array
     log_likelihood: float
     n_frames: float
+    structure: type[Covariances] = Diagonal
 
     def __post_init__(self) -> None:
         first = read_only_array(self.first, name="first", shape=(None, None))
         arrays = {
             "zeroth": read_only_array(self.zeroth, name="zeroth", shape=first.shape[:1]),
             "first": first,
-            "second": read_only_array(self.second, name="second", shape=first.shape),
+            "second": read_only_array(self.second, name="second", shape=self.structure.second_shape(*first.shape)),
             "center": read_only_array(self.center, name="center", shape=first.shape[1:]),
         }
-        if (arrays["zeroth"] < 0).any() or (arrays["second"] < 0).any() or not self.n_frames >= 0:
-            raise ParameterError("zeroth, second and n_frames are sums of squares or counts and must not be negative")
+        squares = self.structure.squares(arrays["second"])
+        if (arrays["zeroth"] < 0).any() or (squares < 0).any() or not self.n_frames >= 0:
+            raise ParameterError("zeroth, squares and n_frames are sums of squares or counts and must not be negative")
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copies and pickles are built anew: NumPy would restore the arrays writeable.
-        return type(self), (self.zeroth, self.first, self.second, self.center, self.log_likelihood, self.n_frames)
+        sums = self.zeroth, self.first, self.second, self.center, self.log_likelihood, self.n_frames
+        return type(self), (*sums, self.structure)
 
     @classmethod
     def zeros_like(cls, params: GmmParams) -> Self:
@@ -93,7 +101,7 @@ class GmmStats:
     def expected(cls, params: GmmParams, occupancy: npt.ArrayLike, *, center: Float64Array | None = None) -> Self:
         """Return the statistics that `occupancy[k]` frames drawn from each component k would have on average.
 
-        ``zeroth = n``, ``first = n (μ − c)``, ``second = n (σ² + (μ − c)²)``. These are the pseudo-frames of MAP
+        ``zeroth = n``, ``first = n (μ − c)``, ``second = n (Σ + (μ − c)(μ − c)ᵀ)``. These are the pseudo-frames of MAP
         adaptation (Gauvain & Lee 1994), and the inverse of `estimate_ml`. Their log-likelihood is set to 0.
 
         Parameters
@@ -106,18 +114,20 @@ class GmmStats:
         counts = read_only_array(occupancy, name="occupancy", shape=(params.n_components,))
         origin = params.center if center is None else center
         offsets = params.means - origin
-        column = counts[:, np.newaxis]
-        second = column * (params.variances + np.square(offsets))
-        return cls(counts, column * offsets, second, origin, 0.0, float(counts.sum()))
+        second = params.covariances.expected_second(counts, offsets)
+        structure = type(params.covariances)
+        return cls(counts, counts[:, np.newaxis] * offsets, second, origin, 0.0, float(counts.sum()), structure)
 
     def __add__(self, other: "GmmStats") -> "GmmStats":
         """Return the statistics of both sets of frames; neither operand changes."""
         if not isinstance(other, GmmStats):
             return NotImplemented
-        if self.first.shape != other.first.shape or not np.array_equal(self.center, other.center):
+        same_shape = self.first.shape == other.first.shape and self.structure is other.structure
+        if not same_shape or not np.array_equal(self.center, other.center):
             raise ParameterError(
-                f"cannot add statistics of shape {self.first.shape} and {other.first.shape} with different centers: "
-                "are they of different models? accumulate both with the same parameters"
+                f"cannot add statistics of shape {self.first.shape} ({self.structure.name}) and {other.first.shape} "
+                f"({other.structure.name}) with different centers or structures: are they of different models? "
+                "accumulate both with the same parameters"
             )
         return GmmStats(
             self.zeroth + other.zeroth,
@@ -126,6 +136,7 @@ class GmmStats:
             self.center,
             self.log_likelihood + other.log_likelihood,
             self.n_frames + other.n_frames,
+            self.structure,
         )
 
 
@@ -180,7 +191,7 @@ class StatsAccumulator:
 
     Examples
     --------
-    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], variances=[[0.1], [0.1]])
+    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], covariances=[[0.1], [0.1]])
     >>> accumulator = StatsAccumulator(params)
     >>> for chunk in ([[-1.0], [1.0]], [[1.0]]):
     ...     accumulator.push(chunk)
@@ -245,18 +256,12 @@ class StatsAccumulator:
                 self._lanes, self._n_in_lanes = [], 0
             frames, weights = frames[n_frames:], weights[n_frames:]
 
+    @one_blas_thread
     def _stats(self, lanes: Sequence[Lane]) -> GmmStats:
         """Return the sum of lanes in the units of the features."""
-        total = sum_of_lanes(self._params, lanes)
-        n_features, scale = self._params.n_features, self._params.scale
-        return GmmStats(
-            total.moments[:, -1],
-            total.moments[:, :n_features] * scale,
-            total.moments[:, n_features:-1] * np.square(scale),
-            self._params.center,
-            total.log_likelihood,
-            total.n_frames,
-        )
+        params, total = self._params, sum_of_lanes(self._params, lanes)
+        sums = params.design.sums(total.moments, total.shared)
+        return GmmStats(*sums, params.center, total.log_likelihood, total.n_frames, type(params.covariances))
 
     def _checked(self, frames: npt.ArrayLike) -> FloatArray:
         """Return the frames as a finite array that fits the model."""
@@ -318,7 +323,7 @@ def accumulate_stats(
 
     Examples
     --------
-    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], variances=[[0.1], [0.1]])
+    >>> params = GmmParams(weights=[0.5, 0.5], means=[[-1.0], [1.0]], covariances=[[0.1], [0.1]])
     >>> stats = accumulate_stats(params, [[-1.0], [1.0], [1.0]])
     >>> stats.zeroth.round(3)
     array([1., 2.])

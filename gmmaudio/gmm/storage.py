@@ -12,7 +12,18 @@ from gmmaudio.persistence import StoredModel
 if TYPE_CHECKING:
     from gmmaudio.gmm.estimator import GMM
 
-_OPTIONS = ("n_components", "covariance_type", "max_iter", "tol", "variance_floor", "init", "precision", "random_state")
+_OPTIONS = (
+    "n_components",
+    "covariance_type",
+    "max_iter",
+    "tol",
+    "variance_floor",
+    "shrinkage",
+    "init",
+    "precision",
+    "random_state",
+    "memory_frames",
+)
 
 
 class Fitted(NamedTuple):
@@ -29,22 +40,22 @@ def pack(gmm: "GMM", params: GmmParams) -> StoredModel:
     plain = plain_options(gmm)
     if isinstance(gmm.random_state, np.random.RandomState):
         plain["random_state"] = None  # the state of a generator is no number
-    options = {name: plain[name] for name in (*_OPTIONS, "memory_frames")}
+    options = {name: plain[name] for name in _OPTIONS}
     fitted = {"history": list(gmm.history_), "converged": gmm.converged_, "n_frames_seen": gmm.n_frames_seen_}
-    arrays = {"weights": params.weights, "means": params.means, "variances": params.variances}
-    return StoredModel("gmm", {"options": options, "fitted": fitted}, arrays)
+    stored = params.to_stored()
+    return StoredModel("gmm", {"options": options, "fitted": fitted, "params": stored.config}, stored.arrays)
 
 
 def unpack(stored: StoredModel) -> tuple[dict[str, Any], Fitted]:
     """Return the options, by their names, and what the training has left."""
     options = stored.config["options"]
-    params = GmmParams(*(stored.arrays[name] for name in ("weights", "means", "variances")))
+    params = GmmParams.from_stored(StoredModel("gmm_params", stored.config["params"], stored.arrays))
     if params.n_components != options["n_components"]:
         raise ParameterError(
             f"n_components is {options['n_components']} but there are {params.n_components} components"
         )
     fitted = stored.config["fitted"]
     history = tuple(float(value) for value in fitted["history"])
-    # The first files had no memory_frames.
-    known = {name: options[name] for name in _OPTIONS} | {"memory_frames": options.get("memory_frames")}
-    return known, Fitted(params, history, bool(fitted["converged"]), float(fitted["n_frames_seen"]))
+    return {name: options[name] for name in _OPTIONS}, Fitted(
+        params, history, bool(fitted["converged"]), float(fitted["n_frames_seen"])
+    )

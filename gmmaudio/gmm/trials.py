@@ -67,8 +67,8 @@ def score_trials(
 
     Examples
     --------
-    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
-    >>> speaker = GmmParams(weights=[1.0], means=[[1.0]], variances=[[1.0]])
+    >>> ubm = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
+    >>> speaker = GmmParams(weights=[1.0], means=[[1.0]], covariances=[[1.0]])
     >>> score_trials([speaker], ubm, [[[0.0]], [[1.0], [2.0]]], method="full")
     array([[-0.5],
            [ 1. ]])

@@ -11,7 +11,8 @@ import numpy as np
 
 from gmmaudio._typing import BoolArray, Float64Array, FloatArray, IntArray
 from gmmaudio.gmm._moments import FAR_SHARE
-from gmmaudio.gmm.density import SATURATION, Precision, density_matrix
+from gmmaudio.gmm.density import Precision, density_matrix
+from gmmaudio.gmm.designs import SATURATION
 from gmmaudio.gmm.missing import completed_moments, missing_density_matrix, missing_design, observed_log_volume
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats

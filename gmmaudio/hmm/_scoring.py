@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import GmmAudioError, ParameterError
+from gmmaudio.gmm.criteria import aic, bic
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.frame_source import is_one_array
 from gmmaudio.hmm._long import long_log_likelihood
@@ -133,16 +134,16 @@ class HmmScoring:
         return sample_sequence(self._fitted_params(), n_samples, check_random_state(self.random_state))
 
     def bic(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
+        """Return the Bayesian information criterion; see `gmmaudio.gmm.criteria.bic`."""
         n_frames, scores = 0, []
         for frames in self._sequences(X, lengths):
             n_frames += len(frames)
             scores.append(self._log_likelihood(frames))
-        return -2.0 * math.fsum(scores) + self.n_parameters * math.log(n_frames)
+        return bic(math.fsum(scores), self.n_parameters, n_frames)
 
     def aic(self, X: Sequences, lengths: npt.ArrayLike | None = None) -> float:
-        """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
-        return -2.0 * self.score(X, lengths) + 2.0 * self.n_parameters
+        """Return the Akaike information criterion; see `gmmaudio.gmm.criteria.aic`."""
+        return aic(self.score(X, lengths), self.n_parameters)
 
     @property
     def n_parameters(self) -> int:

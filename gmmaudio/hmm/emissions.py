@@ -64,8 +64,8 @@ class MixtureEmissions:
 
     Examples
     --------
-    >>> quiet = GmmParams(weights=[1.0], means=[[0.0]], variances=[[1.0]])
-    >>> loud = GmmParams(weights=[0.5, 0.5], means=[[4.0], [6.0]], variances=[[1.0], [1.0]])
+    >>> quiet = GmmParams(weights=[1.0], means=[[0.0]], covariances=[[1.0]])
+    >>> loud = GmmParams(weights=[0.5, 0.5], means=[[4.0], [6.0]], covariances=[[1.0], [1.0]])
     >>> MixtureEmissions([quiet, loud]).frame_log_likelihoods([[0.0], [5.0]]).round(2)
     array([[ -0.92,  -9.61],
            [-13.42,  -1.42]])

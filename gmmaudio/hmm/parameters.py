@@ -44,7 +44,7 @@ class HmmParams:
     Examples
     --------
     >>> from gmmaudio.gmm import GmmParams
-    >>> quiet, loud = (GmmParams(weights=[1.0], means=[[m]], variances=[[1.0]]) for m in (0.0, 5.0))
+    >>> quiet, loud = (GmmParams(weights=[1.0], means=[[m]], covariances=[[1.0]]) for m in (0.0, 5.0))
     >>> params = HmmParams([1.0, 0.0], [[0.5, 0.5], [0.0, 1.0]], MixtureEmissions([quiet, loud]))
     >>> params.n_states, params.n_features
     (2, 1)

@@ -20,8 +20,8 @@ def sample_sequence(
 
     Examples
     --------
-    >>> one = GmmParams(weights=[1.0], means=[[1.0]], variances=[[1e-6]])
-    >>> two = GmmParams(weights=[1.0], means=[[5.0]], variances=[[1e-6]])
+    >>> one = GmmParams(weights=[1.0], means=[[1.0]], covariances=[[1e-6]])
+    >>> two = GmmParams(weights=[1.0], means=[[5.0]], covariances=[[1e-6]])
     >>> params = HmmParams([1.0, 0.0], [[0.0, 1.0], [1.0, 0.0]], MixtureEmissions([one, two]))
     >>> frames, states = sample_sequence(params, 3, np.random.RandomState(0))
     >>> frames.round().ravel(), states

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy.typing as npt
 
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.selection import candidate_table
 from gmmaudio.hmm._sequence_forms import Sequences
 from gmmaudio.hmm.estimator import GMMHMM
 
@@ -25,10 +26,16 @@ class Candidate(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What `select_hmm` returns: the best model, and all candidates in the order of the grid."""
+    """What `select_hmm` returns: the best model, and all candidates in the order of the grid; `print` shows a table."""
 
     model: GMMHMM
     candidates: tuple[Candidate, ...]
+
+    def __str__(self) -> str:
+        """Return the table, with an asterisk at the candidate that was chosen."""
+        return candidate_table(
+            self.candidates, Candidate._fields[:-1], chosen=[c.model is self.model for c in self.candidates]
+        )
 
 
 def select_hmm(
@@ -66,6 +73,10 @@ def select_hmm(
     >>> found = select_hmm(X, n_states=(1, 2, 3), n_components=(1, 2), random_state=0)
     >>> found.model.n_states, found.model.n_components
     (2, 1)
+    >>> print(select_hmm(X, n_states=(1, 2), n_components=(1,), random_state=0))
+       n_states  n_components  n_parameters     bic     aic
+              1             1             2  3636.7  3627.8
+    *         2             1             7  1976.6  1945.4
     """
     if criterion not in ("bic", "aic"):
         raise ParameterError(f"criterion is {criterion!r} but must be 'bic' or 'aic'")

@@ -51,7 +51,7 @@ def align(
     >>> from gmmaudio.gmm import GmmParams
     >>> from gmmaudio.hmm.emissions import MixtureEmissions
     >>> def model(mean):
-    ...     state = GmmParams(weights=[1.0], means=[[mean]], variances=[[1.0]])
+    ...     state = GmmParams(weights=[1.0], means=[[mean]], covariances=[[1.0]])
     ...     return HmmParams([1.0], [[0.9]], MixtureEmissions([state]), end_probs=[0.1])
     >>> found = align(["low", "high"], {"low": model(0.0), "high": model(9.0)}, [[0.1], [0.3], [8.7], [9.2], [9.1]])
     >>> [(part.label, part.start_frame, part.end_frame) for part in found.segments]

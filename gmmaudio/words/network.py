@@ -194,7 +194,7 @@ def build_network(
     >>> from gmmaudio.hmm.emissions import MixtureEmissions
     >>> from gmmaudio.words.acceptor import one_of
     >>> def model(*means):
-    ...     states = [GmmParams(weights=[1.0], means=[[mean]], variances=[[1.0]]) for mean in means]
+    ...     states = [GmmParams(weights=[1.0], means=[[mean]], covariances=[[1.0]]) for mean in means]
     ...     steps = 0.5 * (np.eye(len(means)) + np.eye(len(means), k=1))
     ...     starts = np.eye(len(means))[0]
     ...     return HmmParams(starts, steps, MixtureEmissions(states), end_probs=0.5 * starts[::-1])

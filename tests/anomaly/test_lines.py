@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from gmmaudio.anomaly.lines import LineReader, MalformedLineError, read_samples
+from gmmaudio.anomaly.lines import LineReader, MalformedLineError, read_lines
 from gmmaudio.errors import GmmAudioError
 
 CHANNELS = ("a", "b")
@@ -62,13 +62,56 @@ def test_what_is_no_sample_is_malformed(line):
         LineReader(CHANNELS).read(line)
 
 
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("{", "not_json"),
+        ("1,2,3", "wrong_length"),
+        ('{"x": 1}', "no_channel"),
+        ("x,y", "no_channel"),
+        ("[]", "wrong_length"),
+    ],
+)
+def test_a_malformed_line_has_a_kind(line, kind):
+    with pytest.raises(MalformedLineError) as raised:
+        LineReader(CHANNELS).read(line)
+    assert raised.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ('{"a": 1}', "missing"),
+        ('{"a": 1, "b": null}', "missing"),
+        ('{"a": 1, "b": 2, "c": 3}', "unknown_channel"),
+        ('{"a": "x", "b": 2}', "not_a_number"),
+        ('{"a": NaN, "b": 2}', "nan"),
+        ("1,-inf", "infinite"),
+        ("1,1e200", "huge"),
+        ('{"a": 1' + "0" * 400 + ', "b": 2}', "huge"),
+        ('{"time": "soon", "a": 1, "b": 2}', "bad_time"),
+    ],
+)
+def test_what_is_odd_about_a_sample_has_a_kind(line, kind):
+    assert LineReader(CHANNELS).read(line).oddities == {kind}
+
+
+def test_a_line_with_a_time_alone_is_a_sample_without_data():
+    reader = LineReader(CHANNELS)
+    reader.read("time,a,b")
+    for line in ("2020-01-01T00:00:00,,", '{"time": 1577836800}'):
+        sample = reader.read(line)
+        assert np.isnan(sample.values).all()
+        assert sample.time == MIDNIGHT
+
+
 def test_without_names_the_first_header_decides():
-    rows, times, channels = read_samples(["time,u,v", "0,1,2", "60,3,4", ""], name="x")
+    samples, channels = read_lines(["time,u,v", "0,1,2", "60,3,4", ""], channels=None, name="x")
     assert channels == ("u", "v")
-    assert times.tolist() == [0.0, 60.0]
-    assert rows.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert [sample.time for sample in samples] == [0.0, 60.0]
+    assert [sample.values.tolist() for sample in samples] == [[1.0, 2.0], [3.0, 4.0]]
 
 
 def test_a_file_without_samples_is_refused():
     with pytest.raises(GmmAudioError, match="no sample in x"):
-        read_samples(["", "u,v"], name="x")
+        read_lines(["", "u,v"], channels=None, name="x")

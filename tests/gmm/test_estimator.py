@@ -30,7 +30,14 @@ def expected_failures(estimator):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
-    [GMM(), GMM(2), GMM(2, init="split", precision="double")], expected_failed_checks=expected_failures
+    [
+        GMM(),
+        GMM(2),
+        GMM(2, init="split", precision="double"),
+        GMM(covariance_type="full"),
+        GMM(2, covariance_type="tied"),
+    ],
+    expected_failed_checks=expected_failures,
 )
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
@@ -383,7 +390,8 @@ def test_age_is_counted_in_sums_of_weights(X):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"covariance_type": "full"}, "covariance_type is 'full'"),
+        ({"covariance_type": "ful"}, "covariance_type is 'ful'"),
+        ({"shrinkage": -0.1}, "shrinkage is -0.1"),
         ({"n_components": 0}, "n_components is 0"),
         ({"n_components": 2.0}, "n_components is 2.0"),
         ({"variance_floor": 0.0}, "variance_floor is 0.0"),
@@ -392,7 +400,7 @@ def test_age_is_counted_in_sums_of_weights(X):
         ({"precision": "half"}, "precision is 'half'"),
         ({"max_iter": 0}, "max_iter is 0"),
         ({"tol": -1.0}, "tol is -1.0"),
-        ({"means_init": np.zeros((2, 5))}, "variances has shape|means has shape"),
+        ({"means_init": np.zeros((2, 5))}, "covariances have shape|means has shape"),
         (
             {"weights_init": [1.0], "means_init": [[0.0, 0.0]], "covariances_init": [[1.0, 1.0]]},
             "_init parameters have",

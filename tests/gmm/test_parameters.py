@@ -8,7 +8,7 @@ import pytest
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GmmParams
 
-GOOD = {"weights": [0.25, 0.75], "means": [[0.0, 1.0], [2.0, 3.0]], "variances": [[1.0, 1.0], [1.0, 1.0]]}
+GOOD = {"weights": [0.25, 0.75], "means": [[0.0, 1.0], [2.0, 3.0]], "covariances": [[1.0, 1.0], [1.0, 1.0]]}
 
 
 def test_center_is_the_mean_of_the_mixture(mixture):
@@ -56,10 +56,10 @@ def test_replace_makes_a_new_mixture_with_new_constants(mixture):
         ("means", np.zeros((2, 0)), r"means has shape \(2, 0\)"),
         ("means", [[0.0, np.inf], [0.0, 0.0]], "means holds NaN or infinity"),
         ("means", [["a", "b"]] * 2, "means is not an array of real numbers"),
-        ("variances", [[1.0], [1.0]], r"variances has shape \(2, 1\) but needs \(2, 2\)"),
-        ("variances", [[1.0, 0.0], [1.0, 1.0]], r"variances must be positive; the smallest is 0\.0"),
-        ("variances", [[1.0, -1.0], [1.0, 1.0]], "variances must be positive"),
-        ("variances", [[1.0, np.nan], [1.0, 1.0]], "variances holds NaN"),
+        ("covariances", [[1.0], [1.0]], r"diag covariances have shape \(2, 1\) but the means need \(2, 2\)"),
+        ("covariances", [[1.0, 0.0], [1.0, 1.0]], r"variances must be positive; the smallest is 0\.0"),
+        ("covariances", [[1.0, -1.0], [1.0, 1.0]], "variances must be positive"),
+        ("covariances", [[1.0, np.nan], [1.0, 1.0]], "diag covariances holds NaN"),
     ],
 )
 def test_unusable_parameters_are_refused(name, value, message):

@@ -53,9 +53,3 @@ def test_options_may_be_numbers_of_numpy(tmp_path):
     gmm = gmmaudio.GMM(np.int64(2), tol=np.float64(0.1), random_state=np.int32(3)).fit(np.arange(20.0).reshape(10, 2))
     save(gmm, tmp_path / "model.gmm")
     assert load(tmp_path / "model.gmm").random_state == 3
-
-
-def test_a_file_from_before_there_was_forgetting_forgets_nothing(gmm):
-    stored = gmm.to_stored()
-    del stored.config["options"]["memory_frames"]
-    assert gmmaudio.GMM.from_stored(stored).memory_frames is None

@@ -74,7 +74,7 @@ def with_nan(array):
         (change_array("cohort_frames", lambda a: a[:, :-1]), "'cohort_frames' has the shape"),
         (change_array("cohort_fold_of", lambda a: a + 100), "folds of the cohort's speakers are out of range"),
         (change_array("cohort_n_units", lambda a: -a), "out of range"),
-        (change_array("fold_means", lambda a: a[:, :, :-1]), "variances has shape"),
+        (change_array("fold_means", lambda a: a[:, :, :-1]), "covariances have shape"),
         (change_array("ubm_variances", lambda a: -a), "variances must be positive"),
         (change_array("ubm_weights", lambda a: a[:0]), "argument 2 is longer|no ubm model"),
         (change_array("enrolled_first", lambda a: a[:, :, :-1]), "second has shape|shape of the background"),

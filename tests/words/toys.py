@@ -51,7 +51,7 @@ def plain_word(*means: float, stay: float = 0.5) -> HmmParams:
     steps = stay * np.eye(n_states) + (1.0 - stay) * np.eye(n_states, k=1)
     ends = np.zeros(n_states)
     ends[-1] = 1.0 - stay
-    states = [GmmParams(weights=[1.0], means=[[mean]], variances=[[1.0]]) for mean in means]
+    states = [GmmParams(weights=[1.0], means=[[mean]], covariances=[[1.0]]) for mean in means]
     return HmmParams(np.eye(n_states)[0], steps, MixtureEmissions(states), end_probs=ends)
 
 

@@ -1,26 +1,21 @@
-"""Pictures of decisions: DET curves, confusions, score distributions; and of separations.
-
-Conventions. Each function draws on the axes it is given or on those of a new figure, and returns the axes;
-`axes.figure.savefig("name.png")` writes a file. No window is opened and no global state of matplotlib is touched,
-so everything works without a display. Needs the extra `plot`.
-"""
+"""Pictures of decisions: DET curves, confusions, score distributions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from gmmaudio._typing import Float64Array
-from gmmaudio.errors import GmmAudioError, ParameterError
+from gmmaudio.errors import ParameterError
 from gmmaudio.metrics import det_curve, eer, validate
+from gmmaudio.plotting._axes import legend_above, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 TARGET_COLOUR = "#0072B2"  # this blue and this orange differ for the colour-blind too
 NONTARGET_COLOUR = "#D55E00"
@@ -59,7 +54,7 @@ def plot_det(curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, axes:
     """
     if not curves:
         raise ParameterError("curves is empty; give at least one system with its scores and is_target")
-    axes = _new_axes(6.0, 6.0) if axes is None else axes
+    axes = new_axes(6.0, 6.0) if axes is None else axes
     error_rates = {label: eer(*trials) for label, trials in curves.items()}
     limits = DET_LIMITS if max(error_rates.values()) < BAD_EER else DET_LIMITS_OF_BAD_SYSTEM
     _use_normal_deviates(axes, limits)
@@ -72,7 +67,7 @@ def plot_det(curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], *, axes:
         mark = float(np.clip(error_rates[label], *limits))
         axes.plot(mark, mark, marker="o", color=line.get_color(), clip_on=False, zorder=3)
     axes.set(xlabel="false acceptances (%)", ylabel="misses (%)")
-    _legend_above(axes)
+    legend_above(axes)
     return axes
 
 
@@ -114,7 +109,7 @@ def plot_confusion(
     decisions = labels if decisions is None else decisions
     counts = _check_counts(matrix, len(labels), len(decisions))
     cell = 0.45 if len(decisions) <= MAX_LABELS_WITHOUT_SMALL_PRINT else 0.28
-    axes = _new_axes(2.0 + cell * len(decisions), 1.5 + cell * len(labels)) if axes is None else axes
+    axes = new_axes(2.0 + cell * len(decisions), 1.5 + cell * len(labels)) if axes is None else axes
     font_size = 9 if len(decisions) <= MAX_LABELS_WITHOUT_SMALL_PRINT else 7
     is_right = np.array([[label == decision for decision in decisions] for label in labels])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -160,7 +155,7 @@ def plot_scores(
     'threshold 2.5: 50.0 % missed, 0.0 % falsely accepted'
     """
     score_array, labels = validate(scores, is_target)
-    axes = _new_axes(7.0, 4.0) if axes is None else axes
+    axes = new_axes(7.0, 4.0) if axes is None else axes
     # Rules for the number of bins look at all trials, which would hide a few targets among many nontargets.
     edges = np.histogram_bin_edges(score_array, bins=40).tolist()
     for name, kind, colour in (("nontarget", ~labels, NONTARGET_COLOUR), ("target", labels, TARGET_COLOUR)):
@@ -175,95 +170,8 @@ def plot_scores(
         legend = f"threshold {threshold:.3g}: {missed:.1f} % missed, {accepted:.1f} % falsely accepted"
         axes.axvline(threshold, color="black", linestyle="--", label=legend)
     axes.set(xlabel="score", ylabel="trials of the kind (%)")
-    _legend_above(axes)
+    legend_above(axes)
     return axes
-
-
-def plot_separation(
-    mixture: npt.ArrayLike, estimates: Mapping[str, npt.ArrayLike], sample_rate: int, *, frame_length: float = 0.064
-) -> Figure:
-    """Draw the spectrogram of a mixture, and under it the mask and the estimate of each source.
-
-    A mask is the share that a source has of the mixture's magnitude, from 0 to 1, drawn where the mixture is less
-    than 60 dB below its maximum.
-
-    Parameters
-    ----------
-    mixture : array-like, shape (n_samples,)
-    estimates : mapping of str to array-like, shape (n_samples,)
-    sample_rate : int
-        In Hz.
-    frame_length : float
-        Window in seconds.
-
-    Raises
-    ------
-    ParameterError
-        If there is no estimate, or one has another length than the mixture.
-    GmmAudioError
-        If matplotlib is not installed.
-
-    Examples
-    --------
-    >>> time = np.arange(8000) / 8000
-    >>> low, high = np.sin(2 * np.pi * 300 * time), np.sin(2 * np.pi * 2000 * time)
-    >>> figure = plot_separation(low + high, {"low": low, "high": high}, 8000)
-    >>> [axes.get_title() for axes in figure.axes[:4]]
-    ['mixture', '', 'mask of low', 'estimate of low']
-    """
-    signals = [np.asarray(signal, np.float64) for signal in (mixture, *estimates.values())]
-    if len(signals) < 2 or any(signal.shape != signals[0].shape or signal.ndim != 1 for signal in signals):
-        shapes = [signal.shape for signal in signals]
-        raise ParameterError(f"mixture and estimates have the shapes {shapes} but need one and the same, (n_samples,)")
-    heard, *own = [_magnitudes(signal, sample_rate, frame_length) for signal in signals]
-    peak = max(float(heard.max()), float(np.finfo(np.float32).tiny))
-    panels: Any = _new_axes(10.0, 2.4 * len(signals)).figure
-    panels.clear()
-    grid = panels.subplots(len(signals), 2, sharex=True, sharey=True, squeeze=False)
-    extent = (0.0, len(signals[0]) / sample_rate, 0.0, sample_rate / 2000.0)
-    _draw_spectrogram(grid[0, 0], "mixture", heard, peak, extent)
-    grid[0, 1].set_axis_off()
-    for (name, values), (mask_axes, axes) in zip(zip(estimates, own, strict=True), grid[1:], strict=True):
-        audible = heard > 1e-3 * peak
-        mask = np.where(audible, np.minimum(values / np.where(audible, heard, 1.0), 1.0), np.nan)
-        mask_axes.imshow(mask.T, origin="lower", aspect="auto", extent=extent, vmin=0.0, vmax=1.0, cmap="cividis")
-        mask_axes.set(title=f"mask of {name}", ylabel="kHz")
-        _draw_spectrogram(axes, f"estimate of {name}", values, peak, extent)
-    for axes in grid[-1]:
-        axes.set_xlabel("s")
-    figure: Figure = panels
-    return figure
-
-
-def _magnitudes(signal: Float64Array, sample_rate: int, frame_length: float) -> Float64Array:
-    """Return the magnitude spectrogram, (n_frames, n_bins), with windows that overlap by half."""
-    size = max(2, round(frame_length * sample_rate))
-    padded = np.pad(signal, (0, max(0, size - len(signal))))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, size)[:: max(1, size // 2)]
-    return np.abs(np.fft.rfft(windows * np.hanning(size)))
-
-
-def _draw_spectrogram(
-    axes: Axes, title: str, magnitudes: Float64Array, peak: float, extent: tuple[float, float, float, float]
-) -> None:
-    """Draw magnitudes in dB under the peak of the mixture."""
-    decibels = 20.0 * np.log10(np.maximum(magnitudes / peak, 1e-4))
-    axes.imshow(decibels.T, origin="lower", aspect="auto", extent=extent, vmin=-60.0, vmax=0.0, cmap="magma")
-    axes.set(title=title, ylabel="kHz")
-
-
-def _new_axes(width: float, height: float) -> Axes:
-    """Return the axes of a new figure of the given size in inches."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise GmmAudioError("plots need matplotlib, which is not installed; pip install 'gmmaudio[plot]'") from error
-    return Figure(figsize=(width, height), dpi=120, layout="constrained").add_subplot()
-
-
-def _legend_above(axes: Axes) -> None:
-    """Put the legend above the axes, as no corner of them is sure to be empty."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
 
 
 def _use_normal_deviates(axes: Axes, limits: tuple[float, float]) -> None:
