@@ -67,6 +67,20 @@ def window_level(ordered: Float64Array, n: int, neg_log10_p: float) -> float:
 
 
 @_kernel
+def put_in_order(ordered: Float64Array, n: int, freed: int, value: float) -> None:
+    """Put a score among so many ascending ones, moving only those between its place and the one that is freed."""
+    goal = place(ordered, n, value)
+    if goal > freed:
+        goal -= 1
+        for k in range(freed, goal):
+            ordered[k] = ordered[k + 1]
+    else:
+        for k in range(freed, goal, -1):
+            ordered[k] = ordered[k - 1]
+    ordered[goal] = value
+
+
+@_kernel
 def follow_window(
     score: Float64Array,
     ring: Float64Array,
@@ -98,15 +112,7 @@ def follow_window(
             if out[t] > limit:
                 value = min(value, tail_level(threshold, excess, top / (n + 1.0), limit))
         row = int(count[0]) % size
-        if n == size:
-            n -= 1
-            for k in range(place(ordered, size, ring[row]), n):
-                ordered[k] = ordered[k + 1]
-        k = n
-        while k > 0 and ordered[k - 1] > value:
-            ordered[k] = ordered[k - 1]
-            k -= 1
-        ordered[k] = value
+        put_in_order(ordered, n, place(ordered, n, ring[row]) if n == size else n, value)
         ring[row] = value
         count[0] += 1.0
 

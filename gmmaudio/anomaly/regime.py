@@ -8,10 +8,10 @@ import numpy as np
 
 from gmmaudio._typing import Float64Array, IntArray
 
-STABLE_SHARE = 0.25
+STABLE_SHARE = 0.1
 """Share of the shift that the level may still move by between the halves of a stable stretch."""
 
-N_SPREADS = 4.0
+N_SPREADS = 2.0
 SMALLEST = 0.1
 
 

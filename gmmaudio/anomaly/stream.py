@@ -148,7 +148,7 @@ class Stream:
 
     def _is_stable(self) -> bool:
         """Whether the level of the rows in memory does not change any more."""
-        engine, rows = self.engine, self._past["rows"]
+        engine, rows = self.engine, self._event_rows()
         shift = engine.shift_to(rows, moved=self._moved())
         spread = np.sqrt(engine.heads["level"].learned["variance"])
         return is_stable(engine.standardised(rows), shift, spread)
@@ -156,10 +156,14 @@ class Stream:
     def _settle(self) -> Event:
         """Move to the level of the rows in memory, as what was known before counts as half of them."""
         past = self._past
-        self.engine.settle(past["rows"], past["season"], moved=self._moved(), n_prior=self.n_settle / 2)
+        self.engine.settle(self._event_rows(), past["season"], moved=self._moved(), n_prior=self.n_settle / 2)
         past["count"][0] = 0
         past["lasting"][:] = False
         return self.tracker.settle()
+
+    def _event_rows(self) -> Float64Array:
+        """Return the rows in memory, without what is not of the event."""
+        return np.where(self._past["lasting"][:, np.newaxis], self._past["rows"], np.nan)
 
     def _moved(self) -> IntArray:
         """Return the channels behind the event that lasts."""

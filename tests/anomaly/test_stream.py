@@ -13,7 +13,7 @@ from gmmaudio.anomaly.regime import is_stable, level_shift
 from gmmaudio.errors import ParameterError
 
 SETTLE = 480
-RARE = 1e-3  # share of alarms at p = 1e-4 that chance, in clusters, may give
+RARE = 5e-3  # share of alarms at p = 1e-4 that chance, in clusters, may give
 ROUNDING = 1e-9
 
 
