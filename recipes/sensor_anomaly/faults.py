@@ -54,7 +54,9 @@ def run_machine(seed: int) -> None:
         if found is None:
             print(f"{title}: skipped, not installed")
         else:
-            print_row(table_row(f"{title} *", found, best_events(found, faults), faults))
+            events = best_events(found, faults)
+            print_row(table_row(f"{title} *", found, events, faults))
+            per_kind.append(f"{title}: {kinds(events, faults)}")
     print("F1 as asked: with the rule for half a false alarm a day, for everybody")
     print("* the other columns at whichever of seven alarm levels gives it the highest event F1 on these very faults\n")
     print("\n".join(per_kind))
@@ -122,4 +124,5 @@ def kinds(events: tuple[Event, ...], faults: tuple[Fault, ...]) -> str:
         {CHANNELS[fault.channel] for fault, event in first.items() if event.channels[:1] != (fault.channel,)}
     )
     said = ", ".join(f"{kind} {sum(f in first for f in of_kind)} of {len(of_kind)}" for kind, of_kind in counts.items())
-    return said + (f"; another sensor named for {', '.join(wrong)}" if wrong else "")
+    names = any(event.channels for event in events)
+    return said + (f"; another sensor named for {', '.join(wrong)}" if wrong and names else "")

@@ -15,12 +15,13 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--nab", type=Path, help="folder of the benchmark, with data/ and labels/")
     what.add_argument("--sound", action="store_true", help="machine sound made of the bundled hum and noise")
+    parser.add_argument("--clips", type=int, default=25, help="broken clips of each kind, with --sound")
     parser.add_argument("--seed", type=int, default=0, help="another course of the machine and other faults")
     arguments = parser.parse_args()
     if arguments.nab is not None:
         run_nab(arguments.nab)
     elif arguments.sound:
-        run_sound(SAMPLES / "not_speech", arguments.seed)
+        run_sound(SAMPLES / "not_speech", arguments.clips, arguments.seed)
     else:
         run_machine(arguments.seed)
 

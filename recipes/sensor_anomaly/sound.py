@@ -16,7 +16,7 @@ from gmmaudio.anomaly.sound import SoundConfig, read_sound
 from gmmaudio.anomaly.tables import join_tables
 
 RATE, SECONDS = 16000, 10
-N_TRAINING, N_SOUND, N_BROKEN = 40, 50, 25
+N_TRAINING = 40
 WINDOW = 8
 Signal = NDArray[np.float64]
 
@@ -74,8 +74,9 @@ FAULTS: dict[str, tuple[Callable[[Signal, float, np.random.Generator], Signal], 
 }
 
 
-def run_sound(folder: Path, seed: int) -> None:
-    """Learn forty sound clips, then tell fifty others from broken ones; a clip's score is the mean of its rows."""
+def run_sound(folder: Path, n_broken: int, seed: int) -> None:
+    """Learn forty sound clips, then tell others, twice as many as broken ones, from these by the mean of their rows."""
+    n_sound = 2 * n_broken
     fan, rng = Fan(folder), np.random.default_rng(seed)
     config = SoundConfig(sample_rate=RATE)
     with tempfile.TemporaryDirectory() as name:
@@ -89,14 +90,14 @@ def run_sound(folder: Path, seed: int) -> None:
         def judge(path: Path) -> tuple[float, float]:
             return float(model.score(model.read(path)).scores.mean()), abs(level(path) - usual)
 
-        sound = np.array([judge(write(clips / f"sound_{i}.wav", fan.clip(rng))) for i in range(N_SOUND)])
-        print(f"{N_SOUND} sound clips against {N_BROKEN} broken ones: area under the ROC curve")
+        sound = np.array([judge(write(clips / f"sound_{i}.wav", fan.clip(rng))) for i in range(n_sound)])
+        print(f"{n_sound} sound clips against {n_broken} broken ones: area under the ROC curve")
         print(f"{'fault':10}{'dB':>5}{'gmmaudio':>12}{'level alone':>14}")
         for fault, (spoil, strengths) in FAULTS.items():
             for strength in strengths:
                 paths = [
                     write(clips / f"{fault}_{strength}_{i}.wav", spoil(fan.clip(rng), strength, rng))
-                    for i in range(N_BROKEN)
+                    for i in range(n_broken)
                 ]
                 broken = np.array([judge(path) for path in paths])
                 ours, control = (area(sound[:, column], broken[:, column]) for column in (0, 1))
