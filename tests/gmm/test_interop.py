@@ -82,8 +82,9 @@ def test_skl2onnx_writes_a_mixture_that_scores_as_we_do():
     assert_allclose(scores.ravel(), gmm.score_samples(FRAMES), rtol=1e-4)  # ONNX in single precision
 
 
-def test_emlearn_writes_a_mixture_as_c_that_predicts_as_we_do():
+def test_emlearn_writes_a_mixture_as_c_that_predicts_as_we_do(tmp_path, monkeypatch):
     emlearn = pytest.importorskip("emlearn")
+    monkeypatch.chdir(tmp_path)  # where it compiles
     gmm = GMM(3, random_state=0).fit(FRAMES)
     compiled = emlearn.convert(to_sklearn(gmm), method="inline")
     np.testing.assert_array_equal(compiled.predict(FRAMES), gmm.predict(FRAMES))
