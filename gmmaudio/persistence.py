@@ -40,6 +40,7 @@ _KINDS = {
     "anomaly_detector": "gmmaudio.anomaly.detector:AnomalyDetector",
     "anomaly_model": "gmmaudio.anomaly.model:AnomalyModel",
     "anomaly_watcher": "gmmaudio.anomaly.watching:Watcher",
+    "bayesian_gmm": "gmmaudio.gmm.bayesian:BayesianGMM",
     "checkpoint": "gmmaudio.checkpoint:Checkpoint",
     "features": "gmmaudio.features:Features",
     "gmm": "gmmaudio.gmm.estimator:GMM",

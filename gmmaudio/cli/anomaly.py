@@ -72,8 +72,14 @@ def train(
 @files_argument
 @click.option("--samples", is_flag=True, help="Print every sample, then the events.")
 @click.option("--summary", is_flag=True, help="Print one line for each file and not its events.")
-def score(model: str, files: Sequence[Path], samples: bool, summary: bool) -> None:
+@click.option("--plot", type=click.Path(path_type=Path), help="Picture of scores, events and contributions to write.")
+@click.option("--report", type=click.Path(path_type=Path), help="Page (HTML, one file) with picture and events.")
+def score(
+    model: str, files: Sequence[Path], samples: bool, summary: bool, plot: Path | None, report: Path | None
+) -> None:
     """Score each of FILES as a stream of its own; print its events, one JSON object a line."""
+    if len(files) > 1 and (plot or report):
+        raise GmmAudioError(f"{len(files)} files were given, but --plot and --report show one")
     anomaly_model = as_model(load(model), model)
     for file in files:
         table = anomaly_model.read(file)
@@ -83,6 +89,13 @@ def score(model: str, files: Sequence[Path], samples: bool, summary: bool) -> No
             print_json(about | row)
         for value in [summary_json(block)] if summary else block_events(table, block):
             print_json(about | value)
+        if plot or report:
+            from gmmaudio.cli.anomaly_report import write_plot, write_report
+
+            if plot:
+                write_plot(plot, anomaly_model, table, block)
+            if report:
+                write_report(report, file.name, anomaly_model, table, block)
 
 
 anomaly.add_command(watch)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gmmaudio.gmm.adapted_models import AdaptedModels as AdaptedModels
+    from gmmaudio.gmm.bayesian import BayesianGMM as BayesianGMM
     from gmmaudio.gmm.density import component_log_densities as component_log_densities
     from gmmaudio.gmm.density import frame_log_likelihoods as frame_log_likelihoods
     from gmmaudio.gmm.density import most_likely_components as most_likely_components
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "AdaptedModels": "adapted_models",
+    "BayesianGMM": "bayesian",
     "GMM": "estimator",
     "GmmParams": "parameters",
     "GmmStats": "statistics",

@@ -41,7 +41,9 @@ class FrameSource:
         object whose `__iter__` starts afresh each time, or a function that returns a fresh iterator; or a list of
         files, `.npy` (read as memory maps) and `.features`. All of them mean the frames one after another.
     sample_weight : array-like, shape (n_frames,), optional
-        How many times each frame counts. Scaled so that the positive ones average 1: their common scale has no meaning.
+        How many times each frame counts.
+    rescale : bool
+        Scale the weights so that the positive ones average 1: for a likelihood their common scale has no meaning.
 
     Raises
     ------
@@ -57,7 +59,7 @@ class FrameSource:
     3
     """
 
-    def __init__(self, X: Any, sample_weight: npt.ArrayLike | None = None) -> None:
+    def __init__(self, X: Any, sample_weight: npt.ArrayLike | None = None, *, rescale: bool = True) -> None:
         self._open_chunks = _opener(X)
         self._weights: Float64Array | None = None
         self._mean_weight = 1.0
@@ -70,7 +72,8 @@ class FrameSource:
             n_positive = np.count_nonzero(self._weights)
             if not n_positive:
                 raise ParameterError("every sample_weight is zero; at least one must be positive")
-            self._mean_weight = float(self._weights.sum()) / n_positive
+            if rescale:
+                self._mean_weight = float(self._weights.sum()) / n_positive
 
     def blocks(self) -> Iterator[tuple[FloatArray, Float64Array]]:
         """Yield frames, shape (n_rows, n_features) in C order, with their weights, in bounded memory.

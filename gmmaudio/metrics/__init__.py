@@ -1,9 +1,9 @@
 """Measures of decisions, in the conventions of their field."""
 
+from gmmaudio.metrics.controls import detection_controls
 from gmmaudio.metrics.detection import (
     NAB_COSTS,
     EventResult,
-    detection_controls,
     evaluate_events,
     nab_best_threshold,
     nab_probation,
@@ -24,6 +24,7 @@ from gmmaudio.metrics.verification import (
     min_dcf,
     validate,
 )
+from gmmaudio.metrics.volumes import vus_pr
 
 __all__ = [
     "NAB_COSTS",
@@ -54,6 +55,7 @@ __all__ = [
     "si_sdr",
     "sir",
     "validate",
+    "vus_pr",
     "word_error_rate_interval",
     "word_errors",
 ]

@@ -44,6 +44,8 @@ class EventResult:
         Median over the detected events of the seconds from their first sample to the first found one; NaN if none.
     false_alarms_per_day : float
         False events per day of samples outside the true events.
+    alarm_share : float
+        Share of the samples outside the true events that lie in a found one; tells whoever alarms all the time.
     """
 
     n_true: int
@@ -55,6 +57,7 @@ class EventResult:
     f1: float
     median_delay: float
     false_alarms_per_day: float
+    alarm_share: float
 
 
 def nab_probation(n_samples: int) -> int:
@@ -142,7 +145,7 @@ def evaluate_events(
     if not sample_period > 0:
         raise ParameterError(f"sample_period is {sample_period}, but it is a number of seconds above 0")
     for name, events in (("true", true), ("found", found)):
-        _check_intervals(events, n_samples, name)
+        check_intervals(events, n_samples, name)
     touching = np.array([[a <= last and first <= b for first, last in found] for a, b in true], dtype=bool)
     touching = touching.reshape(len(true), len(found))
     detected, useful = touching.any(axis=1), touching.any(axis=0)
@@ -151,7 +154,8 @@ def evaluate_events(
         for (start, _), row in zip(true, touching, strict=True)
         if row.any()
     ]
-    n_normal = n_samples - int(_mask(true, n_samples).sum())
+    normal = ~_mask(true, n_samples)
+    n_normal = int(normal.sum())
     n_false = len(found) - int(useful.sum())
     precision = float(useful.mean()) if found else 1.0
     recall = float(detected.mean()) if true else 1.0
@@ -165,6 +169,7 @@ def evaluate_events(
         f1=2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         median_delay=float(np.median(delays)) * sample_period if delays else math.nan,
         false_alarms_per_day=n_false / (n_normal * sample_period / 86400) if n_normal else math.nan,
+        alarm_share=float(_mask(found, n_samples)[normal].mean()) if n_normal else math.nan,
     )
 
 
@@ -197,49 +202,6 @@ def realised_rates(neg_log10_p: npt.ArrayLike, nominal: Sequence[float] = (1e-2,
     return {float(rate): float((scores >= -math.log10(rate)).mean()) for rate in nominal}
 
 
-def detection_controls(values: npt.ArrayLike, *, random_state: int = 0) -> dict[str, Float64Array]:
-    """Return the scores of rules that no model stands behind, of one series.
-
-    Parameters
-    ----------
-    values : array-like, shape (n_samples,)
-        The series.
-    random_state : int
-        Seed of the rule that guesses.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n_samples,)
-        `null` never alarms, `flag all` always does, `random` is uniform noise, `clock` alarms twenty times at even
-        distances without a look at the values, and `running range` alarms where a value leaves the range of all
-        earlier ones by more than a twentieth of it. `null` and `clock` tell alarm from none by 1 and 0.
-
-    Raises
-    ------
-    ParameterError
-        If the series is not a non-empty list of finite numbers.
-    """
-    series = _check_series(values, "values")
-    n = len(series)
-    clock = np.zeros(n)
-    clock[:: max(1, n // 20)] = 1.0
-    return {
-        "null": np.zeros(n),
-        "flag all": np.ones(n),
-        "random": np.random.default_rng(random_state).random(n),
-        "clock": clock,
-        "running range": _outside_running_range(series, tolerance=0.05),
-    }
-
-
-def _outside_running_range(values: Float64Array, *, tolerance: float) -> Float64Array:
-    """Return 1 where a value leaves the range of the earlier ones by more than a share of it, else 0."""
-    low, high = np.minimum.accumulate(values)[:-1], np.maximum.accumulate(values)[:-1]
-    margin = tolerance * (high - low)
-    outside = (values[1:] > high + margin) | (values[1:] < low - margin)
-    return np.concatenate([[0.0], outside.astype(np.float64)])
-
-
 def _gains(
     scores: Sequence[npt.ArrayLike], windows: Sequence[Sequence[Interval]], profile: str
 ) -> tuple[Float64Array, Float64Array, float, float]:
@@ -258,7 +220,7 @@ def _gains(
     hit, false_alarm, miss = NAB_COSTS[profile]
     levels, gains = [], []
     for values, series_windows in zip(scores, windows, strict=True):
-        series = _check_series(values, "scores")
+        series = check_series(values, "scores")
         gain = _sample_gains(series, series_windows, (hit, false_alarm, miss))
         start = nab_probation(len(series))
         levels.append(series[start:])
@@ -270,7 +232,7 @@ def _sample_gains(series: Float64Array, windows: Sequence[Interval], costs: tupl
     """Return what each sample of one series adds when the threshold is lowered to its score."""
     hit, false_alarm, miss = costs
     n, start = len(series), nab_probation(len(series))
-    _check_intervals(windows, n, "windows")
+    check_intervals(windows, n, "windows")
     gain = np.full(n, -false_alarm)
     for first, last in sorted(windows):
         after = np.arange(last + 1, n)
@@ -303,7 +265,7 @@ def _mask(events: Sequence[Interval], n_samples: int) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def _check_series(values: npt.ArrayLike, name: str) -> Float64Array:
+def check_series(values: npt.ArrayLike, name: str) -> Float64Array:
     """Return a non-empty finite float64 vector."""
     series = np.asarray(values, dtype=np.float64)
     if series.ndim != 1 or not len(series) or not np.isfinite(series).all():
@@ -313,7 +275,7 @@ def _check_series(values: npt.ArrayLike, name: str) -> Float64Array:
     return series
 
 
-def _check_intervals(events: Sequence[Interval], n_samples: int, name: str) -> None:
+def check_intervals(events: Sequence[Interval], n_samples: int, name: str) -> None:
     """Refuse what is not a list of (first, last) inside the stream."""
     for first, last in events:
         if not 0 <= first <= last < n_samples:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "anomaly" / "run.py"
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "sensor_anomaly" / "run.py"
 
 
 def printed_by(*arguments):

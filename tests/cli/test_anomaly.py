@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 
+from gmmaudio import load
 from gmmaudio.cli import main
 
 NAMES = ("speed", "load")
+RATE = 16000
 
 
 def normal(n, seed=0):
@@ -49,3 +52,87 @@ def test_a_file_that_is_no_samples_is_refused_with_the_line(run, model, tmp_path
     ran = run("anomaly", "score", model, tmp_path / "bad.jsonl")
     assert ran.code == 2
     assert "line 2" in ran.err
+
+
+@pytest.fixture
+def day(tmp_path):
+    """A file with a fault, under a name that no page must take for HTML."""
+    path = tmp_path / "<b>day & night.jsonl"
+    path.write_text(as_json(with_fault()))
+    return path
+
+
+def test_score_writes_a_picture_and_a_page(run, model, day, tmp_path):
+    ran = run("anomaly", "score", model, day, "--plot", tmp_path / "p.png", "--report", tmp_path / "r.html")
+    assert ran.code == 0
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    text = (tmp_path / "r.html").read_text()
+    assert "<h1>Anomalies in &lt;b&gt;day &amp; night.jsonl</h1>" in text
+    assert text.count("<tr><td>") == len(ran.out.splitlines())
+
+
+def test_pictures_are_of_one_file(run, model, day, tmp_path):
+    assert "--plot and --report show one" in run("anomaly", "score", model, day, day, "--plot", tmp_path / "p.png").err
+
+
+def test_a_summary_is_one_line_a_file(run, model, day):
+    lines = [json.loads(line) for line in run("anomaly", "score", model, day, day, "--summary").out.splitlines()]
+    assert [line["file"] for line in lines] == [str(day)] * 2
+    assert lines[0]["n_samples"] == 200
+    assert lines[0]["max_score"] > 8
+
+
+def test_files_are_trained_on_with_a_gap_between(run, tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.jsonl").write_text(as_json(normal(200, seed=number)))
+    ran = run("anomaly", "train", *sorted(tmp_path.glob("*.jsonl")), "-o", tmp_path / "m.gmm")
+    assert ran.code == 0
+    assert load(tmp_path / "m.gmm").channels == NAMES
+
+
+def write_sound(path, seconds, seed, whistle=0.0):
+    """A fan: noise with a hum; a bearing that whistles is the fault."""
+    rng, time = np.random.default_rng(seed), np.arange(int(seconds * RATE)) / RATE
+    noise = np.convolve(rng.normal(size=len(time)), np.ones(8) / 8, mode="same")
+    hum = 0.1 * np.sin(2 * np.pi * (100 * time + rng.random()))
+    soundfile.write(path, 0.05 * noise + hum + whistle * np.sin(2 * np.pi * 2500 * time), RATE)
+    return path
+
+
+def test_machine_sound_is_trained_on_and_scored_and_the_band_named(run, tmp_path):
+    normal_files = [write_sound(tmp_path / f"normal_{number}.wav", 10, number) for number in range(4)]
+    sound, broken = write_sound(tmp_path / "sound.wav", 5, 10), write_sound(tmp_path / "broken.wav", 5, 11, 0.02)
+    assert run("anomaly", "train", *normal_files, "-o", tmp_path / "fan.gmm").code == 0
+    summaries = run("anomaly", "score", tmp_path / "fan.gmm", sound, broken, "--summary").out.splitlines()
+    assert [json.loads(text)["n_events"] > 0 for text in summaries] == [False, True]
+    event = json.loads(run("anomaly", "score", tmp_path / "fan.gmm", broken).out.splitlines()[0])
+    assert 2000 < float(event["channels"][0].removesuffix(" Hz")) < 3000
+    assert event["start_time"] < 1.0
+
+
+def test_sound_is_not_watched_line_by_line(run, tmp_path):
+    files = [write_sound(tmp_path / f"normal_{number}.wav", 10, number) for number in range(4)]
+    run("anomaly", "train", *files, "-o", tmp_path / "fan.gmm", "--features", "mfcc", "--pooling", "max", "--row", 0.3)
+    assert load(tmp_path / "fan.gmm").detector.channels[:2] == ("c0", "c1")
+    ran = run("anomaly", "watch", tmp_path / "fan.gmm")
+    assert ran.code == 2
+    assert "trained on numbers" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.wav", "b.csv"), "some of the files are sound"),
+        (("b.csv", "--row", 1), "no recording of sound"),
+        (("b.csv", "--false-alarms-per-day", 1), "--sample-period"),
+        (("b.csv", "--grid", 60), "time of every sample"),
+        (("a.wav", "--grid", 60), "--row says"),
+    ],
+)
+def test_options_that_do_not_fit_the_files_are_refused(run, tmp_path, arguments, message):
+    write_sound(tmp_path / "a.wav", 1, 0)
+    (tmp_path / "b.csv").write_text("a,b\n" + "1,2\n" * 200)
+    given = [tmp_path / text if text in ("a.wav", "b.csv") else text for text in map(str, arguments)]
+    ran = run("anomaly", "train", *given, "-o", tmp_path / "m.gmm")
+    assert ran.code == 2
+    assert message in ran.err

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from gmmaudio.errors import ParameterError
 from gmmaudio.metrics import (
@@ -179,3 +180,23 @@ def test_realised_rates_leave_out_what_was_not_scored():
 def test_unusable_arguments_are_refused_with_a_reason(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+def test_windowed_gaussian_equals_a_window_in_a_loop():
+    values = 1e6 + np.random.default_rng(0).normal(size=60)
+    expected = [0.0, 0.0]
+    for i in range(2, 60):
+        past = values[max(0, i - 20) : i]
+        expected.append(-math.log10(2 * scipy.stats.norm.sf(abs(values[i] - past.mean()) / past.std())))
+    found = detection_controls(values, gaussian_window=20)["windowed Gaussian"]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)  # differences at an offset of 1e6
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 1.0], [5.0] * 10, [0.0, 0.0, 1e100, 0.0]])
+def test_windowed_gaussian_is_finite_on_short_and_constant_series(values):
+    assert np.isfinite(detection_controls(values)["windowed Gaussian"]).all()
+
+
+def test_share_of_time_in_alarm_by_hand():
+    result = evaluate_events([(10, 19)], [(15, 39)], n_samples=110, sample_period=1.0)
+    assert result.alarm_share == pytest.approx(20 / 100)

@@ -45,6 +45,14 @@ class Diagonal(Covariances):
         """Return the expected second moments."""
         return np.asarray(counts[:, np.newaxis] * (self.array + np.square(offsets)))
 
+    def log_determinants(self, n_components: int, n_features: int) -> Float64Array:
+        """Return the log-determinant of each covariance matrix."""
+        return np.asarray(np.log(self.marginal_variances(n_components, n_features)).sum(axis=1))
+
+    def trace(self, second: Float64Array) -> float:
+        """Return the sum of squares in units of the variances."""
+        return float((second / self.marginal_variances(*second.shape)).sum())
+
     @classmethod
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
