@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray
+from gmmaudio.gmm._blas import one_blas_thread
 
 BLOCK_FRAMES = 16
 """Frames of one matrix product; wider blocks are not handled evenly by every BLAS kernel (measured)."""
@@ -302,4 +303,5 @@ def _inverse_of_lower(factor: Float64Array) -> Float64Array:
     """Return the inverse of a lower triangular matrix, by substitution."""
     from scipy.linalg import solve_triangular
 
-    return np.asarray(solve_triangular(factor, np.eye(len(factor)), lower=True))
+    # BLAS would start its threads even for two features, which on a busy machine takes longer than all the rest.
+    return np.asarray(one_blas_thread(solve_triangular)(factor, np.eye(len(factor)), lower=True))

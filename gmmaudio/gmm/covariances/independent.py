@@ -24,6 +24,10 @@ class Diagonal(Covariances):
         """Return the variance of each feature in each component."""
         return self.array
 
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return type(self)(self.array[:, features])
+
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:
         """Return covariances without correlations."""
@@ -106,6 +110,10 @@ class Spherical(Diagonal):
     def marginal_variances(self, n_components: int, n_features: int) -> Float64Array:
         """Return the variance of each feature in each component."""
         return np.repeat(self.array[:, np.newaxis], n_features, axis=1)
+
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return self
 
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:

@@ -28,6 +28,10 @@ class Full(Covariances):
         """Return the covariances as matrices."""
         return self.array
 
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return type(self)(self.array[:, features[:, np.newaxis], features])
+
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:
         """Return covariances without correlations."""
@@ -113,6 +117,10 @@ class Tied(Covariances):
     def matrices(self, n_components: int, n_features: int) -> Float64Array:
         """Return the covariances as matrices."""
         return np.tile(self.array, (n_components, 1, 1))
+
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return type(self)(self.array[features[:, np.newaxis], features])
 
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:

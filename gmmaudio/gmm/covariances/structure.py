@@ -93,6 +93,10 @@ class Covariances(ABC):
         diagonals = self.marginal_variances(n_components, n_features)
         return np.asarray(diagonals[:, :, np.newaxis] * np.eye(n_features))
 
+    @abstractmethod
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features, in the order in which they are named."""
+
     @classmethod
     @abstractmethod
     def from_variances(cls, variances: Float64Array) -> Self:
