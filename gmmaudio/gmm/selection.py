@@ -34,7 +34,7 @@ TRAINING = {"tol": 1e-4, "max_iter": 500}
 HELD_OUT_FIGURES = ("held_out", "held_out_error", "behind", "behind_error")
 
 STARTS: tuple[Initialization, ...] = ("kmeans++", "greedy")
-"""How the trainings of a candidate start, in turn: k-means misses small clusters beside large ones, growth finds them."""
+"""How trainings of a candidate start, in turn: k-means misses small clusters beside large ones, growth finds them."""
 
 ROWS_TOGETHER = 65_536
 """Frames whose responsibilities are looked at together."""

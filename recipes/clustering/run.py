@@ -45,19 +45,17 @@ def dbscan(points: Points, quantile: float) -> np.ndarray:
 
 def all_labels(points: Points, seed: int) -> dict[str, np.ndarray]:
     """Return the cluster of each point by each method; what is told the truth says so in its name."""
-    search = select(
-        points.X, range(1, MOST_CLUSTERS + 1), covariance_types=COVARIANCE_TYPES, n_init=2, random_state=seed
-    )
+    search = select(points.X, range(1, MOST_CLUSTERS + 1), covariance_types=COVARIANCE_TYPES, random_state=seed)
     by = {name: min(search.candidates, key=lambda c: getattr(c, name)) for name in ("bic", "icl")}
     right = [candidate for candidate in search.candidates if candidate.n_components == points.n_clusters]
     bayesian = BayesianGMM(12, covariance_type="full", random_state=seed).fit(points.X)
-    radii = [dbscan(points, quantile) for quantile in np.linspace(0.05, 1.0, 20)]
+    radii = [dbscan(points, quantile) for quantile in np.linspace(0.1, 1.0, 10)]
     return {
         "k-means, number given": kmeans(points, points.n_clusters, seed),
         "k-means, silhouette": kmeans_by_silhouette(points, seed),
         "DBSCAN": dbscan(points, DISTANCE_QUANTILE),
         "DBSCAN, best radius given": max(radii, key=lambda labels: agreement(points, labels)),
-        "HDBSCAN": HDBSCAN(copy=True).fit_predict(points.X),
+        "HDBSCAN": HDBSCAN(min_cluster_size=len(points.X) // 100, copy=True).fit_predict(points.X),
         "GMM, number given": min(right, key=lambda candidate: candidate.bic).model.predict(points.X),
         "GMM, BIC": by["bic"].model.predict(points.X),
         "GMM, ICL": by["icl"].model.predict(points.X),
