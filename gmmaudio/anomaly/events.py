@@ -6,12 +6,12 @@ reaches `enter` and goes on while it stays at or above `leave`; dips of up to `m
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import BoolArray, Float64Array
 from gmmaudio.errors import ParameterError
 
 
@@ -29,6 +29,8 @@ class Event:
         Channels that contributed, the one with the largest part first.
     state : str
         `"open"` while it lasts, `"closed"` after.
+    kind : str
+        `"anomaly"`, or `"regime change"` where what was strange has become the normal course and has been learnt.
     """
 
     start: int
@@ -37,6 +39,7 @@ class Event:
     score: float
     channels: tuple[int, ...]
     state: str
+    kind: str = "anomaly"
 
     @property
     def p(self) -> float:
@@ -194,18 +197,24 @@ class EventTracker:
         self.rule = rule
         self.place = np.array([0.0, -1.0, -1.0, -1.0, 0.0, -math.inf])
         self.parts = np.zeros(n_channels)
-        self._enter, self._leave = -math.log10(rule.alarm_p), -math.log10(rule.leave_p)
+        self.enter, self.leave = -math.log10(rule.alarm_p), -math.log10(rule.leave_p)
 
-    def run(self, scores: Float64Array, contributions: Float64Array) -> tuple[list[bool], list[Event]]:
-        """Return for each sample whether an event lasts there, and the events that ended."""
+    def run(
+        self, scores: Float64Array, contributions: Float64Array, still: BoolArray | None = None
+    ) -> tuple[list[bool], list[Event]]:
+        """Return for each sample whether an event lasts there, and the events that ended.
+
+        Samples that are `still` strange keep an event going whatever their score, but begin none.
+        """
+        going_on = (scores >= self.leave if still is None else (scores >= self.leave) | still).tolist()
         index, start, last, peak, top, previous_end = self.place.tolist()
         lasting, ended = [], []
         for row, score in enumerate(scores.tolist()):
-            if start < 0 and score >= self._enter and index > previous_end + self.rule.refractory:
+            if start < 0 and score >= self.enter and index > previous_end + self.rule.refractory:
                 start, top = index, -1.0
                 self.parts[:] = 0.0
             if start >= 0:
-                if score >= self._leave:
+                if going_on[row]:
                     last = index
                     self.parts += contributions[row]
                     if score > top:
@@ -226,6 +235,12 @@ class EventTracker:
         if start < 0 or last - start + 1 < self.rule.min_duration:
             return None
         return self._event(start, last, peak, top, "open")
+
+    def settle(self) -> Event:
+        """End the event that lasts, as a change of regime that the last sample completes."""
+        index, start, _, peak, top, _ = self.place.tolist()
+        self.place[1], self.place[5] = -1.0, index - 1.0
+        return replace(self._event(start, index - 1.0, peak, top, "closed"), kind="regime change")
 
     def _event(self, start: float, end: float, peak: float, score: float, state: str) -> Event:
         """Return the event with its channels in order."""
