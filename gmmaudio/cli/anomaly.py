@@ -1,8 +1,9 @@
 """`gmmaudio anomaly`: train on normal data, score files, watch a pipe or a growing file."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,7 +13,7 @@ from gmmaudio.anomaly.sound import SUFFIXES, SoundConfig, read_sound
 from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period
 from gmmaudio.cli.anomaly_output import block_events, block_json, summary_json
 from gmmaudio.cli.anomaly_watch import watch
-from gmmaudio.cli.arguments import check_output
+from gmmaudio.cli.arguments import channel_option, check_output
 from gmmaudio.cli.console import print_json
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.persistence import load, save
@@ -41,6 +42,7 @@ def anomaly() -> None:
 @click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
 @click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
 @click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
+@channel_option
 @click.option("--row", "row_period", type=float, help="Seconds of sound in a row.  [default: 0.25]")
 def train(
     files: Sequence[Path],
@@ -54,10 +56,13 @@ def train(
     features: str | None,
     pooling: str | None,
     row_period: float | None,
+    channel: int | Literal["mix"] | None,
 ) -> None:
     """Learn what is normal from FILES: JSON lines, CSV, .npy, .npz, .parquet, or recordings of sound."""
     check_output(output)
-    sound = _sound_config(files, {"features": features, "pooling": pooling, "period": row_period})
+    options = {"features": features, "pooling": pooling, "period": row_period}
+    chosen = {"mix": True} if channel == "mix" else {"channel": channel}
+    sound = _sound_config(files, {**options, **chosen})
     if window is None:
         window = WINDOW if sound is None else SOUND_WINDOW
     if lags is None:
@@ -105,14 +110,14 @@ def score(
 anomaly.add_command(watch)
 
 
-def _sound_config(files: Sequence[Path], options: dict[str, object]) -> SoundConfig | None:
+def _sound_config(files: Sequence[Path], options: Mapping[str, object]) -> SoundConfig | None:
     """Return how the recordings are heard, None for files of numbers."""
     heard = [file.suffix.lower() in SUFFIXES for file in files]
     given = {name: value for name, value in options.items() if value is not None}
     if not any(heard):
         if given:
             raise GmmAudioError(
-                f"{files[0]} is no recording of sound, but --features, --pooling and --row belong to one"
+                f"{files[0]} is no recording of sound, but --features, --pooling, --row and --channel belong to one"
             )
         return None
     if not all(heard):
