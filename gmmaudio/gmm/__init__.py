@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.estimation import estimate_ml as estimate_ml
     from gmmaudio.gmm.estimator import GMM as GMM
     from gmmaudio.gmm.linear_scoring import linear_log_likelihood_ratios as linear_log_likelihood_ratios
+    from gmmaudio.gmm.measurement import with_measurement as with_measurement
     from gmmaudio.gmm.parameters import GmmParams as GmmParams
     from gmmaudio.gmm.regressor import GaussianMixtureRegressor as GaussianMixtureRegressor
     from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
@@ -53,6 +54,7 @@ _MODULE_OF = {
     "responsibilities": "density",
     "score_trials": "trials",
     "select": "selection",
+    "with_measurement": "measurement",
 }
 
 __all__ = sorted(_MODULE_OF)
