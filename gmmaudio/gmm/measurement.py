@@ -1,7 +1,7 @@
 """A mixture of frames together with what a noisy, linear instrument shows of them: for restoring the frames.
 
-Given what was measured, `gmmaudio.gmm.conditional` says what the frame was: a Wiener filter for each component, weighted by
-how likely the component is (Zoran & Weiss 2011, "From learning models of natural image patches to whole image
+Given what was measured, `gmmaudio.gmm.conditional` says what the frame was: a Wiener filter for each component,
+weighted by how likely it is (Zoran & Weiss 2011, "From learning models of natural image patches to whole image
 restoration", ICCV; Yu, Sapiro & Mallat 2012, "Solving inverse problems with piecewise linear estimators").
 """
 
