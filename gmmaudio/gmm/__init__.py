@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.estimation import estimate_map as estimate_map
     from gmmaudio.gmm.estimation import estimate_ml as estimate_ml
     from gmmaudio.gmm.estimator import GMM as GMM
+    from gmmaudio.gmm.interop import from_sklearn as from_sklearn
+    from gmmaudio.gmm.interop import to_sklearn as to_sklearn
+    from gmmaudio.gmm.kaldi import read_kaldi as read_kaldi
+    from gmmaudio.gmm.kaldi import write_kaldi as write_kaldi
     from gmmaudio.gmm.linear_scoring import linear_log_likelihood_ratios as linear_log_likelihood_ratios
     from gmmaudio.gmm.measurement import with_measurement as with_measurement
     from gmmaudio.gmm.parameters import GmmParams as GmmParams
@@ -47,13 +51,17 @@ _MODULE_OF = {
     "estimate_ml": "estimation",
     "frame_log_likelihood_ratios": "scoring",
     "frame_log_likelihoods": "density",
+    "from_sklearn": "interop",
     "linear_log_likelihood_ratios": "linear_scoring",
     "log_likelihood_ratio": "scoring",
     "marginal": "conditional",
     "most_likely_components": "density",
+    "read_kaldi": "kaldi",
     "responsibilities": "density",
     "score_trials": "trials",
     "select": "selection",
+    "to_sklearn": "interop",
+    "write_kaldi": "kaldi",
     "with_measurement": "measurement",
 }
 

@@ -27,6 +27,9 @@ Initialization = Literal["kmeans++", "split", "random"]
 SUBSAMPLE_PER_COMPONENT = 100
 """Frames per component that an initialiser looks at."""
 
+COMPLETE_PER_COMPONENT = 20
+"""With so many complete frames per component an initialiser looks at no others."""
+
 SUBSAMPLE_MIN = 10_000
 """With fewer frames than this nothing is left out."""
 
@@ -118,6 +121,18 @@ class Subsample:
         self._prune()
         return self._kept[0][1:]
 
+    def without_gaps(self, mean: Float64Array, n_complete: int) -> tuple[FloatArray, Float64Array]:
+        """Return the `result` for initialisers that need every value: the complete frames if there are so many.
+
+        Otherwise all frames, with the mean of a feature where it is missing.
+        """
+        frames, weights = self.result()
+        missing = np.isnan(frames)
+        complete = ~missing.any(axis=1)
+        if np.count_nonzero(complete) >= n_complete:
+            return frames[complete], weights[complete]
+        return np.where(missing, mean.astype(frames.dtype), frames), weights
+
     def _prune(self) -> None:
         """Keep the frames with the smallest keys of those there are."""
         keys, frames, weights = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
@@ -129,7 +144,7 @@ class Subsample:
 
 
 class Moments:
-    """Weighted mean and variance of each feature of a stream of frames, in one pass.
+    """Weighted mean and variance of each feature of a stream of frames, in one pass; NaN is left out.
 
     Each step of frames is summed about its own mean, and steps are joined by the update of Chan, Golub & LeVeque 1979,
     so a constant feature has a variance of 0 at any offset. Not BLAS products but plain sums, which have the same bits
@@ -144,41 +159,55 @@ class Moments:
     def __init__(self, origin: Float64Array | None = None) -> None:
         self.total_weight = 0.0
         self._origin = np.zeros(0) if origin is None else origin
-        self._offset = self._squares = np.zeros(len(self._origin))
+        self._seen = self._offset = self._squares = np.zeros(len(self._origin))
 
     def push(self, frames: FloatArray, weights: Float64Array) -> None:
         """Add the next frames of the stream."""
         for start in range(0, len(frames), STEP_FRAMES):
             rows = slice(start, start + STEP_FRAMES)
             if self.total_weight == 0.0:
-                self._origin = frames[start].astype(np.float64)
-                self._offset = self._squares = np.zeros(len(self._origin))
+                self._origin = _first_values(frames[rows])
+                self._seen = self._offset = self._squares = np.zeros(len(self._origin))
             self.join(step_moments(frames[rows], weights[rows], self._origin))
 
     def join(self, step: Float64Array) -> None:
         """Add the next `step_moments`, about the same origin."""
-        weight, (offset, squares) = float(step[0]), np.split(step[1:], 2)
-        if weight == 0.0:
-            return
-        share = weight / (self.total_weight + weight)
-        self._squares = self._squares + squares + np.square(offset - self._offset) * (self.total_weight * share)
+        weight, (seen, offset, squares) = float(step[0]), np.split(step[1:], 3)
+        total = self._seen + seen
+        share = np.divide(seen, total, out=np.zeros_like(total), where=total > 0)
+        self._squares = self._squares + squares + np.square(offset - self._offset) * (self._seen * share)
         self._offset = self._offset + (offset - self._offset) * share
+        self._seen = total
         self.total_weight += weight
 
     def result(self) -> tuple[Float64Array, Float64Array]:
-        """Return mean and variance, each of shape (n_features,)."""
-        return self._origin + self._offset, self._squares / self.total_weight
+        """Return mean and variance, each of shape (n_features,); both are 0 for a feature that was never observed."""
+        return self._origin + self._offset, self._squares / np.where(self._seen > 0, self._seen, 1.0)
 
 
 def step_moments(frames: FloatArray, weights: Float64Array, origin: Float64Array) -> Float64Array:
-    """Return ``[weight, offset of the mean from the origin, sum of squares about the mean]`` of a step of frames."""
+    """Return what `Moments.join` takes of a step of frames, shape (1 + 3 n_features,).
+
+    ``[weight, weight of the observed values, offset of their mean from the origin, sum of squares about it]``
+    """
     weight = float(weights.sum())
     if weight == 0.0:
-        return np.zeros(1 + 2 * len(origin))
-    shifted, column = frames - origin, weights[:, np.newaxis]
-    offset = (column * shifted).sum(axis=0) / weight
-    squares = (column * np.square(shifted - offset)).sum(axis=0)
-    return np.concatenate([[weight], offset, squares])
+        return np.zeros(1 + 3 * len(origin))
+    shifted, counts = frames - origin, np.repeat(weights[:, np.newaxis], len(origin), axis=1)
+    missing = np.isnan(shifted)
+    if missing.any():
+        shifted[missing] = counts[missing] = 0.0
+    seen = counts.sum(axis=0)
+    offset = (counts * shifted).sum(axis=0) / np.where(seen > 0, seen, 1.0)
+    squares = (counts * np.square(shifted - offset)).sum(axis=0)
+    return np.concatenate([[weight], seen, offset, squares])
+
+
+def _first_values(frames: FloatArray) -> Float64Array:
+    """Return the first observed value of each feature, 0 where there is none."""
+    observed = ~np.isnan(frames)
+    first = frames[observed.argmax(axis=0), np.arange(frames.shape[1])]
+    return np.where(observed.any(axis=0), first, 0.0).astype(np.float64)
 
 
 def single_gaussian(frames: FloatArray, frame_weights: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -63,6 +63,11 @@ class Diagonal(Covariances):
         return n_components, n_features
 
     @classmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments."""
+        return np.diagonal(matrices, axis1=1, axis2=2).copy()
+
+    @classmethod
     def squares(cls, second: Float64Array) -> Float64Array:
         """Return the sums of squares."""
         return second

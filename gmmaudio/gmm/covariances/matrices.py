@@ -60,6 +60,11 @@ class Full(Covariances):
         return n_components, n_features, n_features
 
     @classmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments."""
+        return matrices
+
+    @classmethod
     def squares(cls, second: Float64Array) -> Float64Array:
         """Return the sums of squares."""
         return np.diagonal(second, axis1=1, axis2=2)
@@ -142,6 +147,11 @@ class Tied(Covariances):
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
         return n_features, n_features
+
+    @classmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments."""
+        return np.asarray(matrices.sum(axis=0))
 
     @classmethod
     def squares(cls, second: Float64Array) -> Float64Array:

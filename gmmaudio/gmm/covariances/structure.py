@@ -133,6 +133,11 @@ class Covariances(ABC):
 
     @classmethod
     @abstractmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments from those of each component as matrices (n_components, n_features, n_features)."""
+
+    @classmethod
+    @abstractmethod
     def squares(cls, second: Float64Array) -> Float64Array:
         """Return the sums of squares among the second moments, a row for each component or one for all."""
 
