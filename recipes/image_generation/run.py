@@ -126,7 +126,7 @@ def quality_table(models: dict[str, GMM], train: Digits, test: Digits) -> Table:
             drawn(trained_like(model, train.images[train.labels == digit], n_components), N_TRAIN // 10)
             for digit in range(10)
         ]
-        table.add_row(f"of {name}", far, accuracy(np.vstack(new), np.repeat(range(10), N_TRAIN // 10), test))
+        table.add_row(f"drawn: {name}", far, accuracy(np.vstack(new), np.repeat(range(10), N_TRAIN // 10), test))
     return table
 
 
@@ -194,7 +194,7 @@ def draw_rows(path: Path, rows: dict[str, Images]) -> None:
     ]
     mosaic = np.vstack(framed)
     height, width = mosaic.shape
-    figure = Figure(figsize=(width / 20 + 1.5, height / 20), dpi=80, layout="constrained")
+    figure = Figure(figsize=(width / 20 + 2.0, height / 20), dpi=80, layout="constrained")
     axes = figure.subplots()
     axes.imshow(mosaic, cmap="gray_r", vmin=0, vmax=N_LEVELS - 1)
     axes.set(xticks=[], yticks=np.arange(len(rows)) * (SIZE + 2) + SIZE / 2 + 0.5, yticklabels=list(rows))
