@@ -50,7 +50,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         have no direction below it, and spherical variances are not below its mean over the features.
     shrinkage : float
         By how much the correlations of "full" and "tied" covariances are drawn to 0, from 0 to 1: for few frames.
-    init : {"kmeans++", "split", "random"}
+    init : {"kmeans++", "greedy", "split", "random"}
         How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
     weights_init : array-like, shape (n_components,), optional
     means_init : array-like, shape (n_components, n_features), optional

@@ -1,4 +1,4 @@
-"""Where EM starts: k-means++ with a few Lloyd iterations, binary splitting, or random frames.
+"""Where EM starts: k-means++ with a few Lloyd iterations, growth by one component or by splits, or random frames.
 
 Conventions. An initialiser returns `GmmParams` and draws only from the `RandomState` it is given; "split" draws
 nothing but the choice of a subsample. At most `SUBSAMPLE_PER_COMPONENT` frames per component (and at least
@@ -19,10 +19,11 @@ from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import one_thread
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, split_heaviest
+from gmmaudio.gmm.greedy import insert_component
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
 
-Initialization = Literal["kmeans++", "split", "random"]
+Initialization = Literal["kmeans++", "greedy", "split", "random"]
 
 SUBSAMPLE_PER_COMPONENT = 100
 """Frames per component that an initialiser looks at."""
@@ -39,8 +40,8 @@ STEP_FRAMES = 4096
 LLOYD_ITERATIONS = 5
 """k-means iterations after the seeding; EM gains nothing from more (it improves faster by itself)."""
 
-SPLIT_ITERATIONS = 4
-"""EM iterations after each round of splits."""
+GROWTH_ITERATIONS = 4
+"""EM iterations after each round of splits, and after each new component."""
 
 
 def initial_params(
@@ -59,11 +60,13 @@ def initial_params(
     frames : array, shape (n_frames, n_features)
     n_components : int
         May exceed the number of distinct frames.
-    init : {"kmeans++", "split", "random"}
+    init : {"kmeans++", "greedy", "split", "random"}
         "kmeans++": Arthur & Vassilvitskii 2007 seeding on standardised features, a few Lloyd iterations, then the
         maximum-likelihood estimate from the hard assignment. "split": from one Gaussian by splitting the heaviest
-        components and a few EM iterations (Linde, Buzo & Gray 1980), doubling each time. "random": distinct frames as
-        means, global variances, equal weights.
+        components and a few EM iterations (Linde, Buzo & Gray 1980), doubling each time. "greedy":
+        from one Gaussian by adding one component at a time where it gains most (see `gmmaudio.gmm.greedy`), which finds
+        small clusters beside large ones, in a time that grows with the square of n_components. "random": distinct
+        frames as means, global variances, equal weights.
     variance_floor : array, shape (n_features,)
     frame_weights : array, shape (n_frames,)
         A frame of weight 0 is never used.
@@ -74,7 +77,12 @@ def initial_params(
     ParameterError
         If `init` is unknown.
     """
-    methods: dict[str, Callable[..., GmmParams]] = {"kmeans++": _from_kmeans, "split": _by_splitting, "random": _random}
+    methods: dict[str, Callable[..., GmmParams]] = {
+        "kmeans++": _from_kmeans,
+        "greedy": _greedily,
+        "split": _by_splitting,
+        "random": _random,
+    }
     if init not in methods:
         raise ParameterError(f"init is {init!r} but must be one of {sorted(methods)}")
     sample = Subsample(subsample_limit(n_components), random_state)
@@ -244,15 +252,39 @@ def _by_splitting(
     spread = np.where(variance > variance_floor, variance, np.inf)  # splitting along a constant feature is in vain
     while params.n_components < n_components:
         grown = split_heaviest(params, min(params.n_components, n_components - params.n_components), spread=spread)
-        params = run_em(
-            GmmParams(grown.weights, grown.means, np.maximum(grown.variances, variance_floor)),
-            lambda current: accumulate_stats(current, frames, frame_weights=weights, precision="double"),
-            lambda stats: estimate_ml(stats, variance_floor=variance_floor),
-            max_iter=SPLIT_ITERATIONS,
-            tol=0.0,
-            may_fall=lambda _, stats: bool(dead_components(stats).any()),
-        ).params
+        floored = GmmParams(grown.weights, grown.means, np.maximum(grown.variances, variance_floor))
+        params = _after_growth(floored, frames, weights, variance_floor)
     return params
+
+
+def _greedily(
+    frames: FloatArray,
+    weights: Float64Array,
+    n_components: int,
+    variance_floor: Float64Array,
+    random_state: np.random.RandomState,
+) -> GmmParams:
+    """Return a mixture grown from one Gaussian by one component at a time, each where it gains most."""
+    mean, variance = single_gaussian(frames, weights)
+    params = GmmParams([1.0], mean[np.newaxis], np.maximum(variance, variance_floor)[np.newaxis])
+    while params.n_components < n_components:
+        grown = insert_component(params, frames, weights, variance_floor=variance_floor, random_state=random_state)
+        params = _after_growth(grown, frames, weights, variance_floor)
+    return params
+
+
+def _after_growth(
+    params: GmmParams, frames: FloatArray, weights: Float64Array, variance_floor: Float64Array
+) -> GmmParams:
+    """Return the mixture after the few EM iterations that follow each growth."""
+    return run_em(
+        params,
+        lambda current: accumulate_stats(current, frames, frame_weights=weights, precision="double"),
+        lambda stats: estimate_ml(stats, variance_floor=variance_floor),
+        max_iter=GROWTH_ITERATIONS,
+        tol=0.0,
+        may_fall=lambda _, stats: bool(dead_components(stats).any()),
+    ).params
 
 
 def _from_kmeans(
