@@ -117,7 +117,8 @@ def alarm_probability(
     --------
     >>> alarm_probability(1, sample_period=86.4)
     0.001
-    >>> alarm_probability(1, sample_period=86.4, event_rates={1e-3: 2.5e-4, 1e-2: 2.5e-3})  # four samples to an event
+    >>> four_to_an_event = {1e-3: 2.5e-4, 1e-2: 2.5e-3}
+    >>> round(alarm_probability(1, sample_period=86.4, event_rates=four_to_an_event), 6)
     0.004
     """
     if not (false_alarms_per_day > 0 and sample_period > 0):

@@ -8,7 +8,7 @@ import numpy as np
 
 from gmmaudio.anomaly import BlockResult, Event
 from gmmaudio.anomaly.tables import Table
-from gmmaudio.anomaly.watching import Judged
+from gmmaudio.anomaly.telling import Judged
 
 
 def event_json(event: Event, channels: tuple[str, ...], times: tuple[float, float, float]) -> dict[str, Any]:
