@@ -1,5 +1,6 @@
 """The detector: fit on normal data, then the same numbers for a batch, a block or a sample."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from gmmaudio._typing import AnyArray, Float64Array, IntArray
 from gmmaudio.anomaly import storage
 from gmmaudio.anomaly.calibration import CalibrationReport, report
 from gmmaudio.anomaly.engine import Engine
-from gmmaudio.anomaly.events import EventRule, EventTracker
+from gmmaudio.anomaly.events import EventRule, EventTracker, alarm_probability, event_rates
 from gmmaudio.anomaly.heads import SEASONS_PER_DAY, SECONDS_PER_SEASON
 from gmmaudio.anomaly.results import BlockResult, Result
 from gmmaudio.anomaly.stream import Stream
@@ -59,6 +60,8 @@ class AnomalyDetector:
 
     Notes
     -----
+    `event_rates` (after `fit`) says how many events the rule made of training samples at what p-values.
+
     Values that are not finite, or beyond 1e150, count as missing. Scores are never NaN: where nothing can be said
     they are 0 and the status says why. The state of a stream has a fixed size (eight channels: 39 KiB, and 280 KiB
     more if it adapts).
@@ -106,6 +109,7 @@ class AnomalyDetector:
         self.settle_after: int = settle_after
         self.rule = rule or EventRule()
         self.channels: tuple[str, ...] = ()
+        self.event_rates: dict[float, float] = {}
         self._running: Stream | None = None
         self._start: dict[str, AnyArray] = {}
 
@@ -139,9 +143,11 @@ class AnomalyDetector:
         sizes = {"n_lags": self.n_lags, "window": self.window}
         if self.adaptive:
             memory = self.memory if self.guarded else None
-            self._install(Engine.train_adaptive(rows, season, memory=memory, **sizes))
+            engine, scores = Engine.train_adaptive(rows, season, memory=memory, **sizes)
         else:
-            self._install(Engine.train(rows, season, **sizes))
+            engine, scores = Engine.train(rows, season, **sizes)
+        self._install(engine)
+        self.event_rates = event_rates(scores, self.rule)
         self.channels = names
         self._start = self.state_dict()
         return self
@@ -213,6 +219,33 @@ class AnomalyDetector:
         """Compare nominal with realised false-alarm rates on normal data that `fit` has not seen."""
         return report(self.score_samples(X, timestamps))
 
+    def set_false_alarms(self, per_day: float, *, sample_period: float) -> Self:
+        """Set the rule's `alarm_p` so that normal data give this many events a day.
+
+        Alarms of normal samples come in clusters, which are one event each; how many events the rule makes at which
+        p-value, `fit` has counted out of fold (`event_rates`). Below the smallest p-value with five events they are
+        taken to be in proportion.
+
+        Parameters
+        ----------
+        per_day : float
+            How many false events are acceptable.
+        sample_period : float
+            Seconds from one sample to the next.
+
+        Raises
+        ------
+        ParameterError
+            If a value is not positive, or the samples of a day are too few for so many events.
+        NotFittedError
+            Before `fit`.
+        """
+        tracker = self._stream().tracker
+        p = alarm_probability(per_day, sample_period, event_rates=self.event_rates)
+        self.rule = dataclasses.replace(self.rule, alarm_p=p, leave_p=max(p, self.rule.leave_p))
+        tracker.set_rule(self.rule)
+        return self
+
     @property
     def n_seen(self) -> int:
         """Number of samples of the stream so far."""
@@ -259,7 +292,8 @@ class AnomalyDetector:
 
     def to_stored(self) -> StoredModel:
         """Return what a model file holds: settings, calibrations, the state after `fit` and the present one."""
-        return storage.to_stored(self._stream(), self._settings(), start=self._start, channels=self.channels)
+        facts = {"channels": list(self.channels), "event_rates": [list(pair) for pair in self.event_rates.items()]}
+        return storage.to_stored(self._stream(), self._settings(), facts, start=self._start)
 
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
@@ -273,6 +307,7 @@ class AnomalyDetector:
         detector = cls(**storage.settings(stored))
         detector._install(storage.engine(stored))
         detector.channels = storage.channels(stored)
+        detector.event_rates = {float(p): float(rate) for p, rate in stored.config["event_rates"]}
         detector.load_state(storage.state(stored, "start."))
         detector._start = detector.state_dict()
         detector.load_state(storage.state(stored, "now."))

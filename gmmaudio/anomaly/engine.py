@@ -81,8 +81,8 @@ class Engine:
         self.learners = {name: head.learner() for name, head in self.heads.items()}
 
     @classmethod
-    def train(cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int) -> "Engine":
-        """Learn from the rows of a normal stream, for good.
+    def train(cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int) -> tuple["Engine", Float64Array]:
+        """Learn from the rows of a normal stream, for good; return also their −log10 p, out of fold.
 
         Raises
         ------
@@ -92,15 +92,15 @@ class Engine:
         engine = cls(HeadConfig(X.shape[1], n_lags, window, 1.0, 0.0), *_spread(X))
         engine._run_heads(engine.block(X, season), learn=True)
         engine._check_learnt(len(X))
-        engine._calibrate(X, season)
+        fused = engine._calibrate(X, season)
         engine.forget_stream()
-        return engine
+        return engine, engine.calibrations[FUSED].apply(fused)
 
     @classmethod
     def train_adaptive(
         cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, memory: int | None
-    ) -> "Engine":
-        """Learn from the rows of a normal stream, one after the other.
+    ) -> tuple["Engine", Float64Array]:
+        """Learn from the rows of a normal stream, one after the other; return also −log10 p of each given the earlier.
 
         Raises
         ------
@@ -109,10 +109,10 @@ class Engine:
         """
         config = HeadConfig(X.shape[1], n_lags, window, FORGETTING, RATE)
         engine = cls(config, *_spread(X), tails=running_tails(config, memory))
-        engine.score(X, season, learn=True)
+        scores = engine.score(X, season, learn=True).scores
         engine._check_learnt(len(X))
         engine.forget_stream()
-        return engine
+        return engine, scores
 
     @property
     def windows(self) -> dict[str, WindowTail]:
@@ -219,8 +219,8 @@ class Engine:
                 f"{self.config.n_lags} rows before, but {wanted} are needed; give more normal data without gaps"
             )
 
-    def _calibrate(self, X: Float64Array, season: IntArray) -> None:
-        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen."""
+    def _calibrate(self, X: Float64Array, season: IntArray) -> Float64Array:
+        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen; return the fused."""
         pieces: list[tuple[dict[str, Float64Array], Float64Array]] = []
         edges = np.linspace(0, len(X), N_FOLDS + 1).astype(int)
         for first, end in itertools.pairwise(edges):
@@ -241,6 +241,7 @@ class Engine:
                 self.calibrations[name] = TailCalibration.fit(raw[name])
         fused, _, _ = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
         self.calibrations[FUSED] = TailCalibration.fit(fused)
+        return fused
 
     def _run_heads(self, block: Block, *, learn: bool) -> tuple[dict[str, Float64Array], Float64Array]:
         """Return the raw scores of each head and their stacked shares."""

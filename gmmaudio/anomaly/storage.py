@@ -19,9 +19,9 @@ KIND = "anomaly_detector"
 
 
 def to_stored(
-    stream: Stream, settings: Mapping[str, Any], *, start: Mapping[str, AnyArray], channels: tuple[str, ...]
+    stream: Stream, settings: Mapping[str, Any], facts: Mapping[str, Any], *, start: Mapping[str, AnyArray]
 ) -> StoredModel:
-    """Return what a model file holds: settings, calibrations, the state after training and the present one."""
+    """Return what a model file holds: settings, facts, calibrations, the state after training and the present one."""
     engine = stream.engine
     arrays: dict[str, AnyArray] = {"scale": engine.scale}
     for name, calibration in engine.calibrations.items():
@@ -32,8 +32,7 @@ def to_stored(
         "head": dataclasses.asdict(engine.config),
         "settings": dict(settings) | {"rule": dataclasses.asdict(settings["rule"])},
         "calibrations": list(engine.calibrations),
-        "channels": list(channels),
-    }
+    } | dict(facts)
     return StoredModel(KIND, config, arrays)
 
 
