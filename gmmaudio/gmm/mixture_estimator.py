@@ -16,11 +16,26 @@ from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_frames
 
 
-class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class FrameEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator of densities that looks at frames only through checks."""
+
+    precision: Precision
+
+    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
+        """Return X as a float array after scikit-learn's checks."""
+        return check_frames(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), name="X")
+
+    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None, **options: Any) -> FrameSource:
+        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
+        if is_one_array(X):
+            return FrameSource(validate_data(self, X, dtype="numeric"), sample_weight, **options)
+        return FrameSource(X, sample_weight, **options)
+
+
+class MixtureEstimator(FrameEstimator):
     """A fitted mixture, whose parameters are `params_`."""
 
     params_: GmmParams
-    precision: Precision
     random_state: int | np.random.RandomState | None
 
     @property
@@ -52,13 +67,3 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """Return the parameters, or raise scikit-learn's NotFittedError."""
         check_is_fitted(self, "params_")
         return self.params_
-
-    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
-        """Return X as a float array after scikit-learn's checks."""
-        return check_frames(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), name="X")
-
-    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None, **options: Any) -> FrameSource:
-        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
-        if is_one_array(X):
-            return FrameSource(validate_data(self, X, dtype="numeric"), sample_weight, **options)
-        return FrameSource(X, sample_weight, **options)
