@@ -46,6 +46,7 @@ _KINDS = {
     "gmm": "gmmaudio.gmm.estimator:GMM",
     "gmm_hmm": "gmmaudio.hmm.estimator:GMMHMM",
     "gmm_params": "gmmaudio.gmm.parameters:GmmParams",
+    "gmm_regressor": "gmmaudio.gmm.regressor:GaussianMixtureRegressor",
     "hmm_params": "gmmaudio.hmm.parameters:HmmParams",
     "separator": "gmmaudio.separation.separator:Separator",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",

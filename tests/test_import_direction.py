@@ -33,7 +33,19 @@ MAY_IMPORT = {
     # Sound becomes a stream of numbers through the package's own front end, for machines that are listened to.
     "anomaly": BASE | {"audio", "features", "gmm", "metrics", "persistence"},
     "cli": BASE
-    | {"anomaly", "audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "words"}
+    | {
+        "anomaly",
+        "audio",
+        "features",
+        "gmm",
+        "hmm",
+        "metrics",
+        "persistence",
+        "plotting",
+        "separation",
+        "speaker",
+        "words",
+    }
     | {"load", "save"},
 }
 

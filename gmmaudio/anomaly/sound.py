@@ -42,6 +42,10 @@ class SoundConfig(Config):
         Seconds that a row covers.
     pooling : {"mean", "max"}, default "mean"
         Of the frames of a row: the mean for steady machines, the maximum for clicks and knocks.
+    channel : int or None, default None
+        Which channel of a recording with several, counted from 0.
+    mix : bool, default False
+        Take the mean of all channels.
     """
 
     sample_rate: int = 16000
@@ -50,8 +54,12 @@ class SoundConfig(Config):
     n_mfcc: int = 13
     period: float = 0.25
     pooling: Literal["mean", "max"] = "mean"
+    channel: int | None = None
+    mix: bool = False
 
     def _check_values(self) -> None:
+        if self.mix and self.channel is not None:
+            raise ParameterError(f"channel is {self.channel}, but mix takes all channels; give one of the two")
         check_range("period", self.period, self.mfcc.frame_shift, 3600)
 
     @property
@@ -88,7 +96,7 @@ class SoundConfig(Config):
         return tuple(f"{centre:.0f} Hz" for centre in frequencies @ bank / bank.sum(axis=0))
 
 
-def read_sound(path: str | Path, config: SoundConfig, *, channel: ChannelPolicy = None) -> Table:
+def read_sound(path: str | Path, config: SoundConfig) -> Table:
     """Read a recording as rows; times count from its start.
 
     Parameters
@@ -97,13 +105,11 @@ def read_sound(path: str | Path, config: SoundConfig, *, channel: ChannelPolicy 
         An audio file.
     config : SoundConfig
         What the rows are.
-    channel : int or "mix", optional
-        Which channel of a file with several.
 
     Raises
     ------
     GmmAudioError
-        If the file cannot be read or is shorter than one row.
+        If the file cannot be read, has several channels and the configuration names none, or is shorter than one row.
 
     Examples
     --------
@@ -115,6 +121,7 @@ def read_sound(path: str | Path, config: SoundConfig, *, channel: ChannelPolicy 
     ((3, 8), '984 Hz')
     """
     pipeline = FeaturePipeline(mfcc=config.mfcc, deltas=None)
+    channel: ChannelPolicy = "mix" if config.mix else config.channel
     with stream_blocks(path, sample_rate=config.sample_rate, channel=channel) as stream:
         blocks = [*(pipeline.push(block) for block in stream), pipeline.flush()]
     frames: Float64Array = np.concatenate(blocks).astype(np.float64)

@@ -16,6 +16,7 @@ def event_json(event: Event, channels: tuple[str, ...], times: tuple[float, floa
     start, end, peak = map(_time, times)
     return {
         "event": event.state,
+        "kind": event.kind,
         "start": event.start,
         "end": event.end,
         "peak": event.peak,

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from gmmaudio.checkpoint import CheckpointFile
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.density import Precision, frame_log_likelihoods, most_likely_components, responsibilities
 from gmmaudio.gmm.frame_source import Frames, FrameSource, is_one_array
+from gmmaudio.gmm.incomplete import imputed
 from gmmaudio.gmm.incremental import incremental_step
 from gmmaudio.gmm.initialization import Initialization
 from gmmaudio.gmm.parameters import GmmParams
@@ -24,7 +25,7 @@ from gmmaudio.gmm.storage import pack, unpack
 from gmmaudio.gmm.survey import survey
 from gmmaudio.gmm.training import accumulate_source, check_options, empty_sample, identity, starting_params, train
 from gmmaudio.persistence import StoredModel
-from gmmaudio.validation import check_frames
+from gmmaudio.validation import check_incomplete_frames
 
 
 class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -49,7 +50,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         have no direction below it, and spherical variances are not below its mean over the features.
     shrinkage : float
         By how much the correlations of "full" and "tied" covariances are drawn to 0, from 0 to 1: for few frames.
-    init : {"kmeans++", "split", "random"}
+    init : {"kmeans++", "greedy", "split", "random"}
         How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
     weights_init : array-like, shape (n_components,), optional
     means_init : array-like, shape (n_components, n_features), optional
@@ -181,10 +182,11 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Parameters
         ----------
         X : array-like, memory map, chunks or paths
-            Frames, shape (n_frames, n_features). Whatever is more than memory holds comes as a memory map, as chunks (a
-            list of arrays, an object whose `__iter__` starts afresh, or a function that returns a fresh iterator), or
-            as a list of `.npy` and `.features` files. The same frames give the same bits in all these forms, in any
-            chunks. They are gone through once for a survey and once in each iteration.
+            Frames, shape (n_frames, n_features); NaN is a missing feature, which is integrated out. Whatever is more
+            than memory holds comes as a memory map, as chunks (a list of arrays, an object whose `__iter__` starts
+            afresh, or a function that returns a fresh iterator), or as a list of `.npy` and `.features` files. The same
+            frames give the same bits in all these forms, in any chunks. They are gone through once for a survey and
+            once in each iteration.
         y : ignored
         sample_weight : array-like, shape (n_frames,), optional
             How many times each frame counts; a frame of weight 0 counts as absent. Their common scale has no meaning.
@@ -284,6 +286,19 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         params = self._fitted_params()
         return responsibilities(params, self._validated(X), precision=self.precision)
 
+    def impute(self, X: npt.ArrayLike) -> Float64Array:
+        """Return the frames with the expectation ``E[x_m | x_o]`` of each missing feature given the observed ones.
+
+        Examples
+        --------
+        >>> from gmmaudio.gmm.covariances import Full
+        >>> params = GmmParams([1.0], [[0.0, 0.0]], Full([[[1.0, 0.5], [0.5, 1.0]]]))
+        >>> GMM.from_params(params).impute([[2.0, np.nan], [1.0, 1.0]])
+        array([[2., 1.],
+               [1., 1.]])
+        """
+        return imputed(self._fitted_params(), self._validated(X))
+
     def sample(self, n_samples: int = 1) -> tuple[Float64Array, IntArray]:
         """Draw frames from the mixture; return them with the component of each, in the order of components."""
         params = self._fitted_params()
@@ -319,10 +334,17 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
         """Return X as a float array after scikit-learn's checks."""
-        return check_frames(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), name="X")
+        checked = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        return check_incomplete_frames(checked, name="X")[0]
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: NaN is a missing feature."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _source(self, X: Frames, sample_weight: npt.ArrayLike | None) -> FrameSource:
         """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
         if is_one_array(X):
-            return FrameSource(validate_data(self, X, dtype="numeric"), sample_weight)
+            return FrameSource(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan"), sample_weight)
         return FrameSource(X, sample_weight)

@@ -19,7 +19,13 @@ from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, over_relaxed
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import Initialization, Subsample, initial_params, subsample_limit
+from gmmaudio.gmm.initialization import (
+    COMPLETE_PER_COMPONENT,
+    Initialization,
+    Subsample,
+    initial_params,
+    subsample_limit,
+)
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
 from gmmaudio.gmm.survey import Survey, array_digest
@@ -104,7 +110,7 @@ def starting_params(
     structure = structure_of(gmm.covariance_type)
     start: list[Any] = [getattr(gmm, name) for name in _STARTS]
     if sample is not None:
-        frames, weights = sample.result()
+        frames, weights = sample.without_gaps(surveyed.mean, COMPLETE_PER_COMPONENT * gmm.n_components)
         found = initial_params(
             frames,
             gmm.n_components,

@@ -119,6 +119,17 @@ def test_sound_is_not_watched_line_by_line(run, tmp_path):
     assert "trained on numbers" in ran.err
 
 
+@pytest.mark.parametrize("channel", ["0", "mix"])
+def test_one_of_several_microphones_is_heard_and_the_model_remembers_which(run, tmp_path, channel):
+    for number in range(4):
+        samples, rate = soundfile.read(write_sound(tmp_path / "mono.wav", 10, number))
+        soundfile.write(tmp_path / f"normal_{number}.wav", np.stack([samples, samples], axis=1), rate)
+    files = sorted(tmp_path.glob("normal_*.wav"))
+    assert "channel" in run("anomaly", "train", *files, "-o", tmp_path / "fan.gmm").err
+    assert run("anomaly", "train", *files, "-o", tmp_path / "fan.gmm", "--channel", channel).code == 0
+    assert run("anomaly", "score", tmp_path / "fan.gmm", files[0], "--summary").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

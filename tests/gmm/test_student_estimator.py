@@ -204,6 +204,11 @@ def test_probabilities_of_noise_are_in_the_last_column_and_of_frames_that_are_dr
     np.testing.assert_array_equal(np.where(labels == 3, -1, labels), model.predict(frames))
 
 
+def test_missing_features_are_refused(X):
+    with pytest.raises(ParameterError, match="X holds NaN"):
+        StudentTMixture(2).fit([X, np.full((1, 2), np.nan)])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -93,6 +93,10 @@ class Covariances(ABC):
         diagonals = self.marginal_variances(n_components, n_features)
         return np.asarray(diagonals[:, :, np.newaxis] * np.eye(n_features))
 
+    @abstractmethod
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features, in the order in which they are named."""
+
     @classmethod
     @abstractmethod
     def from_variances(cls, variances: Float64Array) -> Self:
@@ -126,6 +130,11 @@ class Covariances(ABC):
     @abstractmethod
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
+
+    @classmethod
+    @abstractmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments from those of each component as matrices (n_components, n_features, n_features)."""
 
     @classmethod
     @abstractmethod

@@ -16,7 +16,8 @@ from scipy.special import betaln, gammaln
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.gmm._blas import one_blas_thread
-from gmmaudio.gmm.density import Precision, density_matrix, density_tiles, exponentiate, log_sum_exp
+from gmmaudio.gmm.density import Precision, density_matrix, density_tiles
+from gmmaudio.gmm.log_sum_exp import exponentiate, log_sum_exp
 from gmmaudio.gmm.student.parameters import StudentParams
 from gmmaudio.validation import check_frames
 

@@ -17,7 +17,8 @@ from gmmaudio._typing import Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, one_blas_thread, worth_threads
 from gmmaudio.gmm._moments import N_LANES, Lane, TileWorker, add_frames, n_padded, sum_of_lanes
-from gmmaudio.gmm.density import Precision, density_matrix, exponentiate, log_sum_exp
+from gmmaudio.gmm.density import Precision, density_matrix
+from gmmaudio.gmm.log_sum_exp import exponentiate, log_sum_exp
 from gmmaudio.gmm.statistics import GmmStats
 from gmmaudio.gmm.student.density import student_tiles
 from gmmaudio.gmm.student.parameters import StudentParams
