@@ -119,9 +119,9 @@ class StudentParams:
         return type(self), (self.components, self.degrees_of_freedom, self.noise)
 
     def to_stored(self) -> StoredModel:
-        """Return the model as it is written to a file; infinite degrees of freedom as 0, for JSON readers' sake."""
+        """Return the model as it is written to a file."""
         stored = self.components.to_stored()
-        arrays = {**stored.arrays, "inverse_degrees_of_freedom": 1.0 / self.degrees_of_freedom}
+        arrays = {**stored.arrays, "degrees_of_freedom": self.degrees_of_freedom}
         if self.noise is None:
             return StoredModel("student_params", {**stored.config, "noise_weight": None}, arrays)
         box = {"noise_low": self.noise.low, "noise_high": self.noise.high}
@@ -132,9 +132,7 @@ class StudentParams:
         """Build the model from what a file holds."""
         weight, arrays = stored.config["noise_weight"], stored.arrays
         noise = None if weight is None else UniformNoise(float(weight), arrays["noise_low"], arrays["noise_high"])
-        with np.errstate(divide="ignore"):
-            degrees = 1.0 / arrays["inverse_degrees_of_freedom"]
-        return cls(GmmParams.from_stored(stored), degrees, noise)
+        return cls(GmmParams.from_stored(stored), arrays["degrees_of_freedom"], noise)
 
     @property
     def n_components(self) -> int:
