@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.kaldi import read_kaldi as read_kaldi
     from gmmaudio.gmm.kaldi import write_kaldi as write_kaldi
     from gmmaudio.gmm.linear_scoring import linear_log_likelihood_ratios as linear_log_likelihood_ratios
+    from gmmaudio.gmm.measurement import with_measurement as with_measurement
     from gmmaudio.gmm.parameters import GmmParams as GmmParams
     from gmmaudio.gmm.regressor import GaussianMixtureRegressor as GaussianMixtureRegressor
     from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
@@ -63,6 +64,7 @@ _MODULE_OF = {
     "select": "selection",
     "to_sklearn": "interop",
     "write_kaldi": "kaldi",
+    "with_measurement": "measurement",
 }
 
 __all__ = sorted(_MODULE_OF)

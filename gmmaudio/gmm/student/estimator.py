@@ -140,7 +140,7 @@ class StudentTMixture(FrameEstimator):
         Parameters
         ----------
         X : array-like, memory map, chunks or paths
-            As in `GMM.fit`; the same bits in all forms. With noise in the box of the frames, gone through once more.
+            As in `GMM.fit`, but nothing may be missing. With noise the frames are gone through once more.
         y : ignored
         sample_weight : array-like, shape (n_frames,), optional
             How many times each frame counts. Their common scale has no meaning.
@@ -196,10 +196,6 @@ class StudentTMixture(FrameEstimator):
         """Return the log-likelihood of each frame, shape (n_frames,)."""
         params = self._fitted_params()
         return student_log_likelihoods(params, self._validated(X), precision=self.precision)
-
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
-        """Return the mean log-likelihood per frame."""
-        return float(self.score_samples(X).mean())
 
     def predict(self, X: npt.ArrayLike) -> IntArray:
         """Return the most likely component of each frame, −1 for noise, shape (n_frames,)."""

@@ -38,7 +38,7 @@ def train_student(
     sample = Subsample(subsample_limit(model.n_components), random_state)
     surveyed = survey(source, sample)
     if source.has_missing:
-        raise ParameterError("X holds NaN, which Student distributions cannot do without; impute it, or train a GMM")
+        raise ParameterError("X holds NaN, which StudentTMixture cannot use; GMM can, and impute fills it in")
     floor = robust_floor(surveyed, sample, fraction=model.variance_floor)
     is_given = empty_sample(model, random_state) is None
     components = starting_params(model, surveyed, None if is_given else sample, floor, random_state)
