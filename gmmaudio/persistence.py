@@ -54,6 +54,8 @@ _KINDS = {
     "separator": "gmmaudio.separation.separator:Separator",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",
     "spectral_params": "gmmaudio.separation.spectral:SpectralParams",
+    "student_mixture": "gmmaudio.gmm.student.estimator:StudentTMixture",
+    "student_params": "gmmaudio.gmm.student.parameters:StudentParams",
     "word_recognizer": "gmmaudio.words.recognizer:WordRecognizer",
 }
 """Kind of model -> the class that reads it, imported only when such a file is opened."""
