@@ -36,12 +36,7 @@ def check_frames(
         If the array is not numeric, not two-dimensional, has the wrong number of columns, or holds NaN, infinity or
         a value whose square overflows.
     """
-    array = _check_matrix(_as_float(frames, name), name)
-    if n_features is not None and array.shape[1] != n_features:
-        raise ParameterError(
-            f"{name} has {array.shape[1]} columns but the model was trained on {n_features} features; "
-            "use the feature settings of the model (were deltas left out or added?)"
-        )
+    array = _frame_array(frames, n_features, name)
     # The extremes tell about every value (NaN passes no comparison) and need no array as large as the data.
     if array.size and not (float(array.min()) >= -LARGEST_VALUE and float(array.max()) <= LARGEST_VALUE):
         row = first_row + int(np.flatnonzero(~(np.abs(array) <= np.float64(LARGEST_VALUE)).all(axis=1))[0])
@@ -50,6 +45,28 @@ def check_frames(
             "remove or repair such rows"
         )
     return array
+
+
+def check_incomplete_frames(
+    frames: npt.ArrayLike, *, n_features: int | None = None, name: str = "frames", first_row: int = 0
+) -> tuple[FloatArray, bool]:
+    """Return frames as `check_frames` does, but with NaN where a feature is missing, and whether any is.
+
+    Parameters and errors as for `check_frames`.
+    """
+    array = _frame_array(frames, n_features, name)
+    if not array.size:
+        return array, False
+    low, high = float(array.min()), float(array.max())
+    if low >= -LARGEST_VALUE and high <= LARGEST_VALUE:
+        return array, False
+    unusable = ~(np.isnan(array) | (np.abs(array) <= np.float64(LARGEST_VALUE))).all(axis=1)
+    if unusable.any():
+        raise ParameterError(
+            f"{name} holds infinity or a value beyond {LARGEST_VALUE:g}, first in row "
+            f"{first_row + int(unusable.argmax())}; repair such values, or make them NaN if they are missing"
+        )
+    return array, True
 
 
 def check_frame_weights(frame_weights: npt.ArrayLike | None, n_frames: int) -> Float64Array:
@@ -90,6 +107,17 @@ def read_only_array(value: npt.ArrayLike, *, name: str, shape: tuple[int | None,
     if not np.isfinite(array).all():
         raise ParameterError(f"{name} holds NaN or infinity; every value must be finite")
     array.flags.writeable = False
+    return array
+
+
+def _frame_array(frames: npt.ArrayLike, n_features: int | None, name: str) -> FloatArray:
+    """Return frames as a float array of the wanted width, whatever its values."""
+    array = _check_matrix(_as_float(frames, name), name)
+    if n_features is not None and array.shape[1] != n_features:
+        raise ParameterError(
+            f"{name} has {array.shape[1]} columns but the model was trained on {n_features} features; "
+            "use the feature settings of the model (were deltas left out or added?)"
+        )
     return array
 
 

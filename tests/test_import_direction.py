@@ -31,9 +31,21 @@ MAY_IMPORT = {
     "separation": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     # Sound becomes a stream of numbers through the package's own front end, for machines that are listened to.
-    "anomaly": BASE | {"audio", "features", "gmm", "metrics", "persistence"},
+    "anomaly": BASE | {"audio", "features", "gmm", "hmm", "metrics", "persistence"},
     "cli": BASE
-    | {"anomaly", "audio", "features", "gmm", "metrics", "persistence", "plotting", "separation", "speaker", "words"}
+    | {
+        "anomaly",
+        "audio",
+        "features",
+        "gmm",
+        "hmm",
+        "metrics",
+        "persistence",
+        "plotting",
+        "separation",
+        "speaker",
+        "words",
+    }
     | {"load", "save"},
 }
 

@@ -93,11 +93,11 @@ class TailCalibration:
 
     def apply(self, scores: npt.ArrayLike) -> Float64Array:
         """Return −log10 p of scores, NaN where they are NaN."""
-        from gmmaudio.anomaly import _kernels
+        from gmmaudio.anomaly import _calibration_kernels
 
         values = np.ascontiguousarray(scores, dtype=np.float64)
         out = np.empty(len(values))
-        _kernels.fixed_tail(values, self.levels, self.tail, out)
+        _calibration_kernels.fixed_tail(values, self.levels, self.tail, out)
         return out
 
 

@@ -1,39 +1,64 @@
 """What scores: standardisation, heads, their calibrations and the fusion, over blocks of a stream.
 
-Conventions. Everything that a stream changes is an array that `arrays` names; a copy of these is the state. A frozen
-engine scores with what training left; an adaptive one goes on learning, and its p-values come from the scores that it
-has given so far. Either way a sample is judged before it is learnt from.
+Conventions. Everything that a stream changes is an array that `arrays` names; a copy of these is the state. What an
+adaptive engine learns from, and when, is for `stream.py` to say. A frozen engine has its p-values from out-of-fold
+scores of the training data, an adaptive one from the scores that its stream has given so far.
 """
 
 import itertools
+import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float64Array, IntArray
 from gmmaudio.anomaly.calibration import LEAST_SCORES, TailCalibration
 from gmmaudio.anomaly.heads import Block, HeadConfig, make_heads
+from gmmaudio.anomaly.regime import level_shift
+from gmmaudio.anomaly.running import RecordTail, RunningTail, WindowTail
+from gmmaudio.anomaly.scaling import spread
 from gmmaudio.errors import ParameterError
 
+if TYPE_CHECKING:
+    from gmmaudio.anomaly.modes import ModeHead
+
 N_FOLDS = 5
-N_LARGEST = 20
 LEAST_WINDOWS = 40
 """Windows without overlap that a frozen detector must have seen before it trusts its idea of how levels vary."""
 
-RUNNING_WARM_UP = 100.0
 FORGETTING, RATE = 0.9995, 1.0 / 3000.0
 """Of adaptive engines: a memory of 2000 and 3000 samples."""
+
+FARTHEST = 1e12
+"""Standard deviations that a level can move by at once."""
 
 FUSED = "fused"
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Scores (NaN: none), contributions and the index of the deciding head (−1: none) of a block's rows."""
+    """What is known of a block's rows.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (n,)
+        −log10 p, NaN for none.
+    contributions : ndarray, shape (n, n_channels)
+        Parts of the channels in it.
+    best : ndarray, shape (n,)
+        Index of the deciding head, −1 for none.
+    raw : ndarray, shape (n, n_heads)
+        Scores of the heads before calibration.
+    modes : ndarray, shape (n,)
+        The most probable mode of operation, −1 for none.
+    """
 
     scores: Float64Array
     contributions: Float64Array
     best: IntArray
+    raw: Float64Array
+    modes: IntArray
 
 
 @dataclass(eq=False)
@@ -44,45 +69,75 @@ class Engine:
     ----------
     config : HeadConfig
         Sizes of the heads.
-    adaptive : bool
-        Whether it goes on learning.
     center, scale : ndarray, shape (n_channels,)
         What standardises the channels.
+    calibrations : dict of str to TailCalibration
+        Of the heads and the fused score; empty for an adaptive engine.
+    tails : dict of str to RunningTail
+        The same for an adaptive engine; empty for a frozen one.
     """
 
     config: HeadConfig
-    adaptive: bool
     center: Float64Array
     scale: Float64Array
     calibrations: dict[str, TailCalibration] = field(default_factory=dict)
+    tails: dict[str, RunningTail] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.center = self.center.copy()
         self.heads = make_heads(self.config)
-        self.running = {
-            name: {"largest": np.full(N_LARGEST, -np.inf), "count": np.zeros(1)}
-            for name in self.heads
-            if self.adaptive and name != "range"
-        }
+        self.learners = {name: head.learner() for name, head in self.heads.items() if name != "modes"}
 
     @classmethod
-    def train(cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, adaptive: bool) -> "Engine":
-        """Learn from the rows of a normal stream.
+    def train(
+        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, n_modes: int = 0
+    ) -> tuple["Engine", Float64Array]:
+        """Learn from the rows of a normal stream, for good; return also their −log10 p, out of fold.
 
         Raises
         ------
         ParameterError
             If the rows are too few or too incomplete.
         """
-        center, scale = _spread(X)
-        config = HeadConfig(X.shape[1], n_lags, window, FORGETTING if adaptive else 1.0, RATE if adaptive else 0.0)
-        engine = cls(config, adaptive, center, scale)
-        if adaptive:
-            engine.run(X, season)
-        else:
-            engine._learn(engine.block(X, season))
-            engine._calibrate(X, season)
+        engine = cls(HeadConfig(X.shape[1], n_lags, window, 1.0, 0.0, n_modes), *spread(X))
+        engine._learn([(X, season)])
+        engine._check_learnt(len(X))
+        fused = engine._calibrate(X, season)
         engine.forget_stream()
-        return engine
+        return engine, engine.calibrations[FUSED].apply(fused)
+
+    @classmethod
+    def train_adaptive(
+        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, memory: int | None, n_modes: int = 0
+    ) -> tuple["Engine", Float64Array]:
+        """Learn from the rows of a normal stream, one after the other; return also −log10 p of each given the earlier.
+
+        Raises
+        ------
+        ParameterError
+            As for `train`.
+        """
+        config = HeadConfig(X.shape[1], n_lags, window, FORGETTING, RATE, n_modes)
+        engine = cls(config, *spread(X), tails=running_tails(config, memory))
+        engine._learn_modes([(X, season)])
+        scores = engine.score(X, season, learn=True).scores
+        engine._check_learnt(len(X))
+        engine.forget_stream()
+        return engine, scores
+
+    def twin(self) -> "Engine":
+        """Return an engine of the same training; what its stream changes is its own."""
+        memory = len(self.windows[FUSED].arrays["ring"]) if self.windows else None
+        tails = running_tails(self.config, memory) if self.tails else {}
+        other = Engine(self.config, self.center, self.scale, self.calibrations, tails)
+        if self.mode_head is not None and other.mode_head is not None:
+            other.mode_head.hmm = self.mode_head.hmm
+        return other
+
+    @property
+    def windows(self) -> dict[str, WindowTail]:
+        """The tails of a guarded engine, by name; of others none."""
+        return {name: tail for name, tail in self.tails.items() if isinstance(tail, WindowTail)}
 
     def block(self, X: Float64Array, season: IntArray) -> Block:
         """Return rows as the heads want them."""
@@ -92,51 +147,131 @@ class Engine:
         _kernels.standardise(X, self.center, self.scale, standard)
         return Block(X, standard, season)
 
-    def run(self, X: Float64Array, season: IntArray) -> Scored:
-        """Score the next rows of the stream."""
-        raw, shares = self._run_heads(self.block(X, season), learn=self.adaptive)
-        scored = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
-        return self._finish(scored, X)
+    def score(self, X: Float64Array, season: IntArray, *, learn: bool = False) -> Scored:
+        """Score the next rows of the stream; let the heads learn from each before the next is scored if asked to."""
+        from gmmaudio.anomaly import _calibration_kernels
+
+        raw, shares = self._run_heads(self.block(X, season), learn=learn)
+        judged = {name: self._neg_log10_p(name, score) for name, score in raw.items()}
+        fused, contributions, best = self._fuse(judged, shares)
+        scores = self._neg_log10_p(FUSED, fused)
+        if FUSED in self.tails:
+            scores = np.where(np.isnan(scores), fused, scores)
+        scores[np.isnan(X).all(axis=1)] = np.nan
+        _calibration_kernels.divide(contributions, scores)
+        best = np.where(np.isnan(scores), -1, best)
+        modes = np.full(len(X), -1) if self.mode_head is None else self.mode_head.modes
+        return Scored(scores, contributions, best, np.column_stack(list(raw.values())), modes)
+
+    def levels(self, neg_log10_p: float) -> Float64Array:
+        """Return the raw score of each head that alone makes a guarded engine's p-value this one, at present.
+
+        Infinity where there is none yet.
+        """
+        windows = self.windows
+        wanted = windows[FUSED].level(neg_log10_p) + math.log10(len(self.heads))
+        return np.array([windows[name].level(wanted) if name in windows else wanted for name in self.heads])
+
+    def learn_rows(self, X: Float64Array, season: IntArray) -> None:
+        """Let the heads learn from rows, whose gaps are what must not be learnt; they follow those of the last call."""
+        block = self.block(X, season)
+        for learner in self.learners.values():
+            learner.run(block, learn=True)
+
+    def settle(self, X: Float64Array, season: IntArray, *, moved: IntArray, n_prior: float) -> Float64Array:
+        """Learn that these rows are normal: what was known moves to their level, then counts as `n_prior` samples.
+
+        Parameters
+        ----------
+        X, season : ndarray, shapes (n, n_channels) and (n,)
+            The rows, the latest of the stream.
+        moved : ndarray of int
+            Channels whose level is another one now.
+        n_prior : float
+            Weight of what was known.
+
+        Returns
+        -------
+        ndarray, shape (n_channels,)
+            How far the levels went, in standard deviations of the training data.
+        """
+        shift = self.shift_to(X, moved=moved)
+        self.center += shift * self.scale
+        for bound in ("low", "high"):
+            self.heads["range"].learned[bound] += shift * self.scale
+        for head in self.heads.values():
+            head.discount(n_prior)
+        self.forget_stream()
+        self._run_heads(self.block(X, season), learn=True)
+        return shift
+
+    def shift_to(self, X: Float64Array, *, moved: IntArray) -> Float64Array:
+        """Return how far the levels of some channels are from what is known, the others being as they are."""
+        p, n_past = self.heads["conditional"].learned, self.config.n_lags * self.config.n_channels
+        return level_shift(self.standardised(X) - p["mean"][n_past:], p["covariance"][n_past:, n_past:], moved)
+
+    def standardised(self, X: Float64Array) -> Float64Array:
+        """Return rows in standard deviations from the centre, without the heads' compression of what is far away."""
+        return np.clip((X - self.center) / self.scale, -FARTHEST, FARTHEST)
 
     def forget_stream(self) -> None:
         """Start a new stream with what was learnt."""
-        for head in self.heads.values():
+        for head in (*self.heads.values(), *self.learners.values()):
             head.forget_stream()
 
     def arrays(self) -> dict[str, AnyArray]:
         """Return every array that a stream changes, by name; the arrays themselves, not copies."""
-        named: dict[str, AnyArray] = {}
+        named: dict[str, AnyArray] = {"center": self.center}
         for name, head in self.heads.items():
             named |= {f"{name}.learned.{key}": array for key, array in head.learned.items()}
             named |= {f"{name}.recent.{key}": array for key, array in head.recent.items()}
-        for name, memory in self.running.items():
-            named |= {f"{name}.running.{key}": array for key, array in memory.items()}
+        for name, tail in self.tails.items():
+            named |= {f"{name}.running.{key}": array for key, array in tail.arrays.items()}
+            if name in self.learners:
+                named |= {f"{name}.learner.{key}": array for key, array in self.learners[name].recent.items()}
         return named
 
-    def _learn(self, block: Block) -> None:
-        """Let every head learn from rows that follow one another."""
-        for head in self.heads.values():
-            head.run(block, learn=True)
+    @property
+    def mode_head(self) -> "ModeHead | None":
+        """The head of the modes of operation, where there is one."""
+        if not self.config.n_modes:
+            return None
+        from gmmaudio.anomaly.modes import ModeHead
+
+        head = self.heads["modes"]
+        assert isinstance(head, ModeHead)
+        return head
+
+    def _learn(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
+        """Let every head learn from stretches of a stream."""
+        for X, season in stretches:
+            self.forget_stream()
+            self._run_heads(self.block(X, season), learn=True)
+        self._learn_modes(stretches)
+        self.forget_stream()
+
+    def _learn_modes(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
+        """Let the modes of operation be learnt, where they are asked for."""
+        if self.mode_head is not None:
+            self.mode_head.train([self.block(X, season).standard for X, season in stretches])
+
+    def _check_learnt(self, n_rows: int) -> None:
+        """Refuse training rows of which too few are complete."""
         count, _, next_update = self.heads["conditional"].learned["count"]
         if next_update == 0.0:
             wanted = 20 + self.config.n_channels * (self.config.n_lags + 1)
             raise ParameterError(
-                f"only {int(count)} of {len(block.raw)} training rows have every channel in them and in the "
+                f"only {int(count)} of {n_rows} training rows have every channel in them and in the "
                 f"{self.config.n_lags} rows before, but {wanted} are needed; give more normal data without gaps"
             )
 
-    def _calibrate(self, X: Float64Array, season: IntArray) -> None:
-        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen."""
+    def _calibrate(self, X: Float64Array, season: IntArray) -> Float64Array:
+        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen; return the fused."""
         pieces: list[tuple[dict[str, Float64Array], Float64Array]] = []
         edges = np.linspace(0, len(X), N_FOLDS + 1).astype(int)
         for first, end in itertools.pairwise(edges):
-            fold = Engine(self.config, False, self.center, self.scale)
-            for part in (slice(0, first), slice(end, len(X))):
-                if part.start < (part.stop or 0):
-                    fold.forget_stream()
-                    for head in fold.heads.values():
-                        head.run(fold.block(X[part], season[part]), learn=True)
-            fold.forget_stream()
+            fold = Engine(self.config, self.center, self.scale)
+            fold._learn([(X[part], season[part]) for part in (slice(0, first), slice(end, len(X)))])
             pieces.append(fold._run_heads(fold.block(X[first:end], season[first:end]), learn=False))
         raw = {name: np.concatenate([scores[name] for scores, _ in pieces]) for name in self.heads}
         shares = np.concatenate([part for _, part in pieces], axis=1)
@@ -146,8 +281,9 @@ class Engine:
         for name in self.heads:
             if name != "range" and np.count_nonzero(~np.isnan(raw[name])) >= wanted[name]:
                 self.calibrations[name] = TailCalibration.fit(raw[name])
-        fused = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
-        self.calibrations[FUSED] = TailCalibration.fit(fused.scores)
+        fused, _, _ = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
+        self.calibrations[FUSED] = TailCalibration.fit(fused)
+        return fused
 
     def _run_heads(self, block: Block, *, learn: bool) -> tuple[dict[str, Float64Array], Float64Array]:
         """Return the raw scores of each head and their stacked shares."""
@@ -155,48 +291,31 @@ class Engine:
         return {name: score for name, (score, _) in results.items()}, np.stack([part for _, part in results.values()])
 
     def _neg_log10_p(self, name: str, score: Float64Array) -> Float64Array:
-        """Return −log10 p of one head's scores; NaN for a head that has no calibration."""
-        from gmmaudio.anomaly import _kernels
-
+        """Return −log10 p of one head's scores, or the fused ones; NaN for a head that has no calibration."""
         if name == "range":
             return score
-        if not self.adaptive:
-            return self.calibrations[name].apply(score) if name in self.calibrations else np.full(len(score), np.nan)
-        out, memory = np.empty(len(score)), self.running[name]
-        _kernels.running_tail(score, memory["largest"], memory["count"], RUNNING_WARM_UP, out)
-        return out
+        if name in self.tails:
+            return self.tails[name].follow(score)
+        if name in self.calibrations:
+            return self.calibrations[name].apply(score)
+        return score.copy() if name == FUSED else np.full(len(score), np.nan)
 
-    def _fuse(self, neg_log10_p: dict[str, Float64Array], shares: Float64Array) -> Scored:
-        """Return the strangest head's score, corrected for their number."""
-        from gmmaudio.anomaly import _kernels
+    def _fuse(
+        self, neg_log10_p: dict[str, Float64Array], shares: Float64Array
+    ) -> tuple[Float64Array, Float64Array, IntArray]:
+        """Return the strangest head's score, corrected for their number, its channels' shares, and which it was."""
+        from gmmaudio.anomaly import _calibration_kernels
 
         n = shares.shape[1]
         fused, best, contributions = np.empty(n), np.empty(n, np.int64), np.zeros(shares.shape[1:])
-        _kernels.fuse(np.stack([neg_log10_p[name] for name in self.heads]), shares, fused, best, contributions)
-        return Scored(fused, contributions, best)
-
-    def _finish(self, scored: Scored, X: Float64Array) -> Scored:
-        """Calibrate the fused score, take it back where there is no data, and scale the contributions to it."""
-        from gmmaudio.anomaly import _kernels
-
-        scores = scored.scores
-        if FUSED in self.calibrations:
-            scores = self.calibrations[FUSED].apply(scores)
-        scores[np.isnan(X).all(axis=1)] = np.nan
-        _kernels.divide(scored.contributions, scores)
-        return Scored(scores, scored.contributions, np.where(np.isnan(scores), -1, scored.best))
+        scores = np.stack([neg_log10_p[name] for name in self.heads])
+        _calibration_kernels.fuse(scores, shares, fused, best, contributions)
+        return fused, contributions, best
 
 
-def _spread(X: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return mean and standard deviation of each channel; a constant one gets a tenth of its value, or 1."""
-    valid = ~np.isnan(X)
-    if not valid.any(axis=0).all():
-        channel = int(np.flatnonzero(~valid.any(axis=0))[0])
-        raise ParameterError(f"channel {channel} has no number in the training data; leave it out or repair it")
-    first = np.array([column[ok][0] for column, ok in zip(X.T, valid.T, strict=True)])
-    # Relative to the first value, so that a large offset costs no digits.
-    center = first + np.nanmean(X - first, axis=0)
-    scale = np.nanstd(X - first, axis=0)
-    constant = scale <= 1e-12 * np.abs(center)
-    fallback = np.where(center == 0.0, 1.0, 0.1 * np.abs(center))
-    return center, np.where(constant, fallback, scale)
+def running_tails(config: HeadConfig, memory: int | None) -> dict[str, RunningTail]:
+    """Return what an adaptive engine judges scores by: the last `memory` of each kind, or records (None)."""
+    names = [name for name in make_heads(config) if name != "range"]
+    if memory is None:
+        return {name: RecordTail() for name in names}
+    return {name: WindowTail(memory) for name in (*names, FUSED)}

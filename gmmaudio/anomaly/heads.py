@@ -8,7 +8,7 @@ head. `shares` are the parts of the channels in the decision, never negative.
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class HeadConfig:
         Factor by which older samples lose weight with each new one, 1 for plain averages.
     rate : float
         Least weight of a new sample in the running means of level and season, 0 for plain averages.
+    n_modes : int
+        Modes of operation, 0 where nobody asks for them.
     """
 
     n_channels: int
@@ -50,6 +52,7 @@ class HeadConfig:
     window: int
     forgetting: float
     rate: float
+    n_modes: int = 0
 
 
 class Head(Protocol):
@@ -65,6 +68,17 @@ class Head(Protocol):
     def forget_stream(self) -> None:
         """Set what is remembered of the stream back to its start."""
         ...
+
+    def learner(self) -> "Head":
+        """Return a head that shares what this one learns and follows the stream by itself."""
+        ...
+
+    def discount(self, n_samples: float) -> None:
+        """Let all that was learnt count as no more than so many samples."""
+        ...
+
+
+AnyHead = TypeVar("AnyHead", bound=Head)
 
 
 @dataclass(eq=False)
@@ -92,6 +106,16 @@ class ConditionalHead:
     def forget_stream(self) -> None:
         """Start with no past."""
         self.recent = {"history": np.full((self.config.n_lags, self.config.n_channels), np.nan)}
+
+    def learner(self) -> "ConditionalHead":
+        """Return a head that shares what this one learns and follows the stream by itself."""
+        return _sharing(ConditionalHead(self.config), self)
+
+    def discount(self, n_samples: float) -> None:
+        """Let all that was learnt count as no more than so many samples; the covariance stays."""
+        share = min(1.0, n_samples / max(self.learned["count"][0], 1.0))
+        self.learned["count"][0] *= share
+        self.learned["scatter"] *= share
 
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return Fisher's transform of the squared distance, and squared residuals given all other channels."""
@@ -132,6 +156,14 @@ class LevelHead:
             "earlier_position": np.zeros(1, np.int64),
         }
 
+    def learner(self) -> "LevelHead":
+        """Return a head that shares what this one learns and follows the stream by itself."""
+        return _sharing(LevelHead(self.config), self)
+
+    def discount(self, n_samples: float) -> None:
+        """Let all that was learnt count as no more than so many samples."""
+        np.minimum(self.learned["count"], n_samples, out=self.learned["count"])
+
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return Fisher's transform of the sum of squared standard scores, and these squares."""
         from gmmaudio.anomaly import _kernels
@@ -168,6 +200,18 @@ class JointHead:
         self._residual.forget_stream()
         self.recent = self._residual.recent
 
+    def learner(self) -> "JointHead":
+        """Return a head that shares what this one learns and follows the stream by itself."""
+        other = _sharing(JointHead(self.config), self)
+        _sharing(other._relation, self._relation)
+        _sharing(other._residual, self._residual)
+        return other
+
+    def discount(self, n_samples: float) -> None:
+        """Let all that was learnt count as no more than so many samples."""
+        self._relation.discount(n_samples)
+        self._residual.discount(n_samples)
+
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return Fisher's transform of the sum of the mean residuals' squared standard scores, and these squares."""
         _, _, residuals = self._relation.score_density(block, learn=learn)
@@ -188,6 +232,14 @@ class SeasonalHead:
 
     def forget_stream(self) -> None:
         """Nothing is remembered of the stream."""
+
+    def learner(self) -> "SeasonalHead":
+        """Return a head that shares what this one learns."""
+        return _sharing(SeasonalHead(self.config), self)
+
+    def discount(self, n_samples: float) -> None:
+        """Let all that was learnt of any season count as no more than so many samples."""
+        np.minimum(self.learned["count"], n_samples, out=self.learned["count"])
 
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return Fisher's transform of the sum of squared standard scores, and these squares."""
@@ -215,6 +267,13 @@ class RangeHead:
     def forget_stream(self) -> None:
         """Nothing is remembered of the stream."""
 
+    def learner(self) -> "RangeHead":
+        """Return a head that shares what this one learns."""
+        return _sharing(RangeHead(self.config), self)
+
+    def discount(self, n_samples: float) -> None:
+        """Keep the range: a value does not count less for being old."""
+
     def run(self, block: Block, *, learn: bool) -> tuple[Float64Array, Float64Array]:
         """Return −log10 p of the range rule and the excesses in twentieths of the range."""
         from gmmaudio.anomaly import _kernels
@@ -225,9 +284,19 @@ class RangeHead:
         return score, shares
 
 
+def _sharing(other: AnyHead, head: AnyHead) -> AnyHead:
+    """Let another head of the same kind learn into this one's memory."""
+    other.learned = head.learned
+    return other
+
+
 def make_heads(config: HeadConfig) -> dict[str, Head]:
     """Return one head of each kind that has learnt nothing yet; one channel alone has none to agree with."""
     heads: dict[str, Head] = {"conditional": ConditionalHead(config)}
     if config.n_channels > 1:
         heads["joint"] = JointHead(config)
+    if config.n_modes:
+        from gmmaudio.anomaly.modes import ModeHead
+
+        heads["modes"] = ModeHead(config)
     return heads | {"level": LevelHead(config), "seasonal": SeasonalHead(config), "range": RangeHead(config)}

@@ -84,15 +84,21 @@ class LineSplitter:
 def pipe_lines(descriptor: int, stop: Stop) -> Iterator[str | None]:
     """Yield the lines of a pipe until it ends or a stop is asked for; an unfinished line counts at the end only."""
     splitter = LineSplitter()
+    for block in pipe_blocks(descriptor, stop):
+        for line, _ in splitter.push(block):
+            yield line
+    if not stop.is_asked():
+        for line, _ in splitter.flush():
+            yield line
+
+
+def pipe_blocks(descriptor: int, stop: Stop) -> Iterator[bytes]:
+    """Yield what comes through a pipe until it ends or a stop is asked for."""
     while not stop.is_asked():
         stop.wait(descriptor)
-        if stop.is_asked():
+        if stop.is_asked() or not (block := os.read(descriptor, BLOCK)):
             return
-        block = os.read(descriptor, BLOCK)
-        for line, _ in splitter.push(block) if block else splitter.flush():
-            yield line
-        if not block:
-            return
+        yield block
 
 
 class FollowedFile:

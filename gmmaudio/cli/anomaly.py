@@ -1,18 +1,19 @@
 """`gmmaudio anomaly`: train on normal data, score files, watch a pipe or a growing file."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from gmmaudio.anomaly import AnomalyDetector, EventRule, alarm_probability
+from gmmaudio.anomaly import AnomalyDetector
 from gmmaudio.anomaly.model import AnomalyModel, as_model
 from gmmaudio.anomaly.sound import SUFFIXES, SoundConfig, read_sound
 from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period
 from gmmaudio.cli.anomaly_output import block_events, block_json, summary_json
 from gmmaudio.cli.anomaly_watch import watch
-from gmmaudio.cli.arguments import check_output
+from gmmaudio.cli.arguments import channel_option, check_output
 from gmmaudio.cli.console import print_json
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.persistence import load, save
@@ -30,15 +31,19 @@ def anomaly() -> None:
 @files_argument
 @click.option("-o", "--output", required=True, type=click.Path(), help="Model file to write.")
 @click.option("--adaptive", is_flag=True, help="Go on learning while watching.")
-@click.option("--false-alarms-per-day", type=float, help="How many are acceptable; default: p = 1e-4 for a sample.")
+@click.option(
+    "--false-alarms-per-day", type=float, help="How many events are acceptable; default: p = 1e-4 for a sample."
+)
 @click.option("--sample-period", type=float, help="Seconds between samples; default: from the time stamps.")
 @click.option(
     "--window", type=int, help=f"Samples whose mean is the level.  [default: {WINDOW}; sound: {SOUND_WINDOW}]"
 )
 @click.option("--lags", type=int, help="Past samples that the present one is judged by.  [default: 3; sound: 1]")
+@click.option("--modes", type=int, default=0, help="Modes of operation to tell apart.  [default: none]")
 @click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
 @click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
 @click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
+@channel_option
 @click.option("--row", "row_period", type=float, help="Seconds of sound in a row.  [default: 0.25]")
 def train(
     files: Sequence[Path],
@@ -48,22 +53,28 @@ def train(
     sample_period: float | None,
     window: int | None,
     lags: int | None,
+    modes: int,
     grid: float | None,
     features: str | None,
     pooling: str | None,
     row_period: float | None,
+    channel: int | Literal["mix"] | None,
 ) -> None:
     """Learn what is normal from FILES: JSON lines, CSV, .npy, .npz, .parquet, or recordings of sound."""
     check_output(output)
-    sound = _sound_config(files, {"features": features, "pooling": pooling, "period": row_period})
+    options = {"features": features, "pooling": pooling, "period": row_period}
+    chosen = {"mix": True} if channel == "mix" else {"channel": channel}
+    sound = _sound_config(files, {**options, **chosen})
     if window is None:
         window = WINDOW if sound is None else SOUND_WINDOW
     if lags is None:
         lags = 3 if sound is None else 1
     table = _training_table(files, sound, grid, gap=max(window, lags))
-    rule = _rule(table, false_alarms_per_day, sample_period)
-    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, rule=rule)
+    period = None if false_alarms_per_day is None else _period(table, sample_period)
+    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, n_modes=modes)
     detector.fit(table.values, None if sound else table.times, channels=table.channels)
+    if false_alarms_per_day is not None and period is not None:
+        detector.set_false_alarms(false_alarms_per_day, sample_period=period)
     save(detector if sound is None and grid is None else AnomalyModel(detector, grid, sound), output)
 
 
@@ -101,14 +112,14 @@ def score(
 anomaly.add_command(watch)
 
 
-def _sound_config(files: Sequence[Path], options: dict[str, object]) -> SoundConfig | None:
+def _sound_config(files: Sequence[Path], options: Mapping[str, object]) -> SoundConfig | None:
     """Return how the recordings are heard, None for files of numbers."""
     heard = [file.suffix.lower() in SUFFIXES for file in files]
     given = {name: value for name, value in options.items() if value is not None}
     if not any(heard):
         if given:
             raise GmmAudioError(
-                f"{files[0]} is no recording of sound, but --features, --pooling and --row belong to one"
+                f"{files[0]} is no recording of sound, but --features, --pooling, --row and --channel belong to one"
             )
         return None
     if not all(heard):
@@ -132,13 +143,9 @@ def _training_table(files: Sequence[Path], sound: SoundConfig | None, grid: floa
     return join_tables(tables, gap)
 
 
-def _rule(table: Table, false_alarms_per_day: float | None, period: float | None) -> EventRule:
-    """Return when scores make an event."""
-    rule = EventRule()
-    if false_alarms_per_day is None:
-        return rule
-    period = sample_period(table) if period is None else period
+def _period(table: Table, given: float | None) -> float:
+    """Return the seconds between samples."""
+    period = sample_period(table) if given is None else given
     if period is None:
         raise GmmAudioError("the samples have no time stamps; give --sample-period in seconds")
-    p = alarm_probability(false_alarms_per_day, period)
-    return dataclasses.replace(rule, alarm_p=p, leave_p=max(p, rule.leave_p))
+    return period

@@ -228,7 +228,7 @@ def _moments(frames: npt.ArrayLike, name: str, origin: Float64Array) -> Float64A
     array: FloatArray = np.asarray(_opened(frames, name))
     steps = (array[start : start + STEP_FRAMES] for start in range(0, len(array), STEP_FRAMES))
     rows = [step_moments(step, np.ones(len(step)), origin) for step in steps]
-    return np.reshape(rows, (-1, 1 + 2 * len(origin)))
+    return np.reshape(rows, (-1, 1 + 3 * len(origin)))
 
 
 def _take(frames: npt.ArrayLike, name: str, rows: IntArray) -> FloatArray:

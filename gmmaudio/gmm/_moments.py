@@ -20,15 +20,14 @@ import numpy as np
 from gmmaudio._typing import Float32Array, Float64Array, FloatArray, IntArray
 from gmmaudio.gmm._blas import in_parallel
 from gmmaudio.gmm.density import (
-    LOG_NEGLIGIBLE,
     MIN_COMPONENTS,
     SPAN,
     Precision,
     density_tiles,
-    exponentiate,
-    log_sum_exp,
 )
 from gmmaudio.gmm.designs import SATURATION
+from gmmaudio.gmm.incomplete import completion_of
+from gmmaudio.gmm.log_sum_exp import LOG_NEGLIGIBLE, exponentiate, log_sum_exp
 from gmmaudio.gmm.parameters import GmmParams
 
 TILE_FRAMES = 1024
@@ -103,6 +102,29 @@ class DenseWorker(TileWorker):
             design *= (tile_weights / sums).astype(design.dtype)
             lane.moments[:, : len(design)] += log_densities @ design.T
         return log_likelihood
+
+
+class IncompleteWorker(TileWorker):
+    """Tiles in which a feature is missing are calculated in float64, the others by another worker."""
+
+    def __init__(self, params: GmmParams, complete: TileWorker) -> None:
+        super().__init__(params)
+        self._complete = complete
+        self._completion = completion_of(params)
+
+    def _add_moments(self, lane: Lane, frames: FloatArray, weights: Float64Array) -> float:
+        """Add the moments of a tile, completed by what each component expects of what is missing."""
+        missing = np.isnan(frames)
+        if not missing.any():
+            return self._complete._add_moments(lane, frames, weights)
+        values = np.where(missing, 0.0, frames)
+        shares = np.ascontiguousarray(self._completion.log_densities(values, ~missing).T)
+        maxima, sums = exponentiate(shares)
+        occupancies = (shares * (weights / sums)).T
+        moments, shared = self._params.design.moments(*self._completion.sums(values, ~missing, occupancies))
+        lane.moments[:, : moments.shape[1]] += moments
+        lane.shared += shared
+        return float(weights @ log_sum_exp(maxima, sums))
 
 
 class SparseWorker(TileWorker):
@@ -208,11 +230,19 @@ def is_sparse(params: GmmParams, precision: Precision) -> bool:
     return len(params.far_components) * FAR_SHARE <= params.n_components
 
 
-def tile_workers(params: GmmParams, precision: Precision, n_frames: int, n_workers: int) -> tuple[TileWorker, ...]:
-    """Return workers for chunks of up to so many frames."""
-    if not is_sparse(params, precision):
-        return tuple(DenseWorker(params, precision) for _ in range(n_workers))
-    return tuple(SparseWorker(params, min(n_frames, TILE_FRAMES)) for _ in range(n_workers))
+def tile_workers(
+    params: GmmParams, precision: Precision, n_frames: int, n_workers: int, *, may_miss: bool = False
+) -> tuple[TileWorker, ...]:
+    """Return workers for chunks of up to so many frames, in which features may be missing."""
+    workers: list[TileWorker] = []
+    for _ in range(n_workers):
+        complete: TileWorker
+        if is_sparse(params, precision):
+            complete = SparseWorker(params, min(n_frames, TILE_FRAMES))
+        else:
+            complete = DenseWorker(params, precision)
+        workers.append(IncompleteWorker(params, complete) if may_miss else complete)
+    return tuple(workers)
 
 
 def add_frames(

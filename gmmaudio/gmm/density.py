@@ -13,28 +13,26 @@ blocks of `BLOCK_FRAMES` of them, the last one padded: that is one vector of the
 differs from another. A frame so has the same log-likelihood alone, in a chunk and in a batch.
 """
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio._typing import AnyArray, Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
 from gmmaudio.gmm.designs import BLOCK_FRAMES, column_blocks
+from gmmaudio.gmm.incomplete import completion_of
+from gmmaudio.gmm.log_sum_exp import exponentiate, log_sum_exp
+from gmmaudio.gmm.missing import split_missing
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.validation import check_frames
 
 Precision = Literal["single", "double"]
+PerFrame = TypeVar("PerFrame", Float64Array, IntArray)
 
 TILE_FRAMES = 512
 """Frames worked on at once, so that a tile of densities stays in the second-level cache."""
-
-LOG_NEGLIGIBLE = -50.0
-"""In float32, components this far (in nats) below the best of a frame are raised to here, a share of 2e-22: smaller
-exponentials are denormal numbers or become so in products, which makes the statistics twenty times slower."""
-
 
 SPAN = 16.0
 """In float32, nats below the best component of a frame within which components count: all others have a share under
@@ -98,21 +96,6 @@ def density_matrix(params: GmmParams, precision: Precision) -> FloatArray:
     return params.density_matrix
 
 
-def exponentiate(log_densities: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Replace each column by its exponentials relative to the column's maximum; return the maxima and the sums."""
-    maxima = log_densities.max(axis=0)
-    np.subtract(log_densities, maxima, out=log_densities)
-    if log_densities.dtype == np.float32:
-        np.maximum(log_densities, LOG_NEGLIGIBLE, out=log_densities)
-    np.exp(log_densities, out=log_densities)
-    return maxima, log_densities.sum(axis=0)
-
-
-def log_sum_exp(maxima: FloatArray, sums: FloatArray) -> Float64Array:
-    """Return ``log Σ exp`` of the columns from what `exponentiate` returned, in float64."""
-    return np.asarray(maxima.astype(np.float64) + np.log(sums.astype(np.float64)))
-
-
 def _log_sum_exp_of_columns(log_densities: FloatArray) -> Float64Array:
     """Return ``log Σ exp`` of the columns in float64; in float32 over the components within `SPAN` of the best."""
     if log_densities.dtype == np.float64 or len(log_densities) < MIN_COMPONENTS:
@@ -132,38 +115,42 @@ def frame_log_likelihoods(params: GmmParams, frames: npt.ArrayLike, *, precision
     ----------
     params : GmmParams
     frames : array-like, shape (n_frames, n_features)
+        NaN is a missing feature: it is integrated out, in float64 (`gmmaudio.gmm.incomplete`).
     precision : {"single", "double"}
 
     Returns
     -------
     array, shape (n_frames,)
-        A frame has the same bits however the frames are cut into calls.
+        A frame has the same bits however the frames are cut into calls. One without any feature has 0.
 
     Raises
     ------
     ParameterError
-        If the frames do not fit the model or are not finite, or the precision is unknown.
+        If the frames do not fit the model or are infinite, or the precision is unknown.
 
     Examples
     --------
     >>> params = GmmParams(weights=[1.0], means=[[0.0, 0.0]], covariances=[[1.0, 1.0]])
-    >>> frame_log_likelihoods(params, [[0.0, 0.0], [3.0, 4.0]]).round(3)
-    array([ -1.838, -14.338])
+    >>> frame_log_likelihoods(params, [[0.0, 0.0], [3.0, 4.0], [3.0, np.nan]]).round(3)
+    array([ -1.838, -14.338,  -5.419])
     """
-    frames = check_frames(frames, n_features=params.n_features)
     density_matrix(params, precision)  # an unknown precision is reported even if there are no frames
-    log_likelihoods = np.empty(len(frames))
 
-    def write(part: slice) -> None:
-        for rows, _, log_densities in density_tiles(params, frames[part], precision=precision):
-            in_tile = _log_sum_exp_of_columns(log_densities) + params.log_unit_volume
-            log_likelihoods[part][rows] = in_tile[: rows.stop - rows.start]
+    def of_complete(frames: FloatArray) -> Float64Array:
+        log_likelihoods = np.empty(len(frames))
 
-    n_together = SLICE_TILES * TILE_FRAMES
-    parts = [slice(start, start + n_together) for start in range(0, len(frames), n_together)]
-    n_threads = worth_threads(check_n_threads(None), len(frames) * params.density_matrix.size)
-    in_parallel(write, parts, n_threads=n_threads)
-    return log_likelihoods
+        def write(part: slice) -> None:
+            for rows, _, log_densities in density_tiles(params, frames[part], precision=precision):
+                in_tile = _log_sum_exp_of_columns(log_densities) + params.log_unit_volume
+                log_likelihoods[part][rows] = in_tile[: rows.stop - rows.start]
+
+        n_together = SLICE_TILES * TILE_FRAMES
+        parts = [slice(start, start + n_together) for start in range(0, len(frames), n_together)]
+        n_threads = worth_threads(check_n_threads(None), len(frames) * params.density_matrix.size)
+        in_parallel(write, parts, n_threads=n_threads)
+        return log_likelihoods
+
+    return _of_all(params, frames, of_complete, lambda columns: log_sum_exp(*exponentiate(columns)))
 
 
 @one_blas_thread
@@ -174,12 +161,15 @@ def component_log_densities(
 
     Parameters, errors and bits as in `frame_log_likelihoods`; the result has shape (n_frames, n_components).
     """
-    frames = check_frames(frames, n_features=params.n_features)
-    all_densities = np.empty((len(frames), params.n_components))
-    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
-        all_densities[rows] = log_densities[:, : rows.stop - rows.start].T
-    all_densities += params.log_unit_volume
-    return all_densities
+
+    def of_complete(frames: FloatArray) -> Float64Array:
+        all_densities = np.empty((len(frames), params.n_components))
+        for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+            all_densities[rows] = log_densities[:, : rows.stop - rows.start].T
+        all_densities += params.log_unit_volume
+        return all_densities
+
+    return _of_all(params, frames, of_complete, lambda columns: columns.T)
 
 
 @one_blas_thread
@@ -188,14 +178,14 @@ def responsibilities(params: GmmParams, frames: npt.ArrayLike, *, precision: Pre
 
     Parameters, errors and bits as in `frame_log_likelihoods`; the result has shape (n_frames, n_components).
     """
-    frames = check_frames(frames, n_features=params.n_features)
-    posteriors = np.empty((len(frames), params.n_components))
-    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
-        exponentiate(log_densities)
-        in_tile = log_densities.astype(np.float64)
-        in_tile /= in_tile.sum(axis=0)
-        posteriors[rows] = in_tile[:, : rows.stop - rows.start].T
-    return posteriors
+
+    def of_complete(frames: FloatArray) -> Float64Array:
+        posteriors = np.empty((len(frames), params.n_components))
+        for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+            posteriors[rows] = _posteriors(log_densities)[: rows.stop - rows.start]
+        return posteriors
+
+    return _of_all(params, frames, of_complete, _posteriors)
 
 
 @one_blas_thread
@@ -204,11 +194,41 @@ def most_likely_components(params: GmmParams, frames: npt.ArrayLike, *, precisio
 
     Parameters, errors and bits as in `frame_log_likelihoods`.
     """
-    frames = check_frames(frames, n_features=params.n_features)
-    components = np.empty(len(frames), dtype=np.intp)
-    for rows, _, log_densities in density_tiles(params, frames, precision=precision):
-        components[rows] = log_densities[:, : rows.stop - rows.start].argmax(axis=0)
-    return components
+
+    def of_complete(frames: FloatArray) -> IntArray:
+        components = np.empty(len(frames), dtype=np.intp)
+        for rows, _, log_densities in density_tiles(params, frames, precision=precision):
+            components[rows] = log_densities[:, : rows.stop - rows.start].argmax(axis=0)
+        return components
+
+    return _of_all(params, frames, of_complete, lambda columns: columns.argmax(axis=0))
+
+
+def _of_all(
+    params: GmmParams,
+    frames: npt.ArrayLike,
+    of_complete: Callable[[FloatArray], PerFrame],
+    of_densities: Callable[[Float64Array], PerFrame],
+) -> PerFrame:
+    """Return what complete frames give and, for those that miss features, what their log-densities as columns give."""
+    values, observed = split_missing(frames, n_features=params.n_features)
+    if observed is None:
+        return of_complete(values)
+    complete = observed.all(axis=1)
+    of_these: AnyArray = of_complete(values[complete])
+    found = np.empty((len(values), *of_these.shape[1:]), of_these.dtype)
+    found[complete] = of_these
+    rest = completion_of(params).log_densities(values[~complete], observed[~complete])
+    found[~complete] = of_densities(np.ascontiguousarray(rest.T))
+    return cast(PerFrame, found)
+
+
+def _posteriors(log_densities: FloatArray) -> Float64Array:
+    """Return the columns as rows that sum to 1, in float64; overwrites them."""
+    exponentiate(log_densities)
+    in_tile = log_densities.astype(np.float64)
+    in_tile /= in_tile.sum(axis=0)
+    return in_tile.T
 
 
 def _whole_blocks(n_frames: int) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray
+from gmmaudio.gmm._blas import one_blas_thread
 
 BLOCK_FRAMES = 16
 """Frames of one matrix product; wider blocks are not handled evenly by every BLAS kernel (measured)."""
@@ -88,6 +89,12 @@ class Design(ABC):
             Weights of the frames times products of z.
         """
 
+    @abstractmethod
+    def moments(
+        self, zeroth: Float64Array, first: Float64Array, second: Float64Array
+    ) -> tuple[Float64Array, Float64Array]:
+        """Return moments and shared moments of which these are the `sums`; monomials that `sums` ignores are 0."""
+
 
 class AxisDesign(Design):
     """``[z, z², 1]`` for features that are independent within a component, z = (x − center) / scale.
@@ -141,6 +148,13 @@ class AxisDesign(Design):
         """Return the moments, the second ones of shape (n_components, n_features)."""
         n = self.n_features
         return moments[:, -1], moments[:, :n] * self._scale, moments[:, n:-1] * np.square(self._scale)
+
+    def moments(
+        self, zeroth: Float64Array, first: Float64Array, second: Float64Array
+    ) -> tuple[Float64Array, Float64Array]:
+        """Return the moments of z."""
+        parts = first / self._scale, second / np.square(self._scale), zeroth[:, np.newaxis]
+        return np.hstack(parts), np.zeros((0, 0))
 
 
 class _WhitenedDesign(Design):
@@ -221,6 +235,13 @@ class QuadraticDesign(_WhitenedDesign):
         second = self._factor @ second @ self._factor.T
         return moments[:, -1], moments[:, :n] @ self._factor.T, 0.5 * (second + np.swapaxes(second, 1, 2))
 
+    def moments(
+        self, zeroth: Float64Array, first: Float64Array, second: Float64Array
+    ) -> tuple[Float64Array, Float64Array]:
+        """Return the moments of z."""
+        products = (self._whitener @ second @ self._whitener.T)[:, self._pairs[0], self._pairs[1]]
+        return np.hstack([first @ self._whitener.T, products, zeroth[:, np.newaxis]]), np.zeros((0, 0))
+
 
 class WhiteDesign(_WhitenedDesign):
     """``[z, |z|², 1]`` for one covariance of all components, which is the unit: ``log w − ½ |z − m|²``."""
@@ -258,6 +279,14 @@ class WhiteDesign(_WhitenedDesign):
         second = self._factor @ shared @ self._factor.T
         return moments[:, -1], moments[:, : self.n_features] @ self._factor.T, 0.5 * (second + second.T)
 
+    def moments(
+        self, zeroth: Float64Array, first: Float64Array, second: Float64Array
+    ) -> tuple[Float64Array, Float64Array]:
+        """Return the moments of z, and its products."""
+        unused = np.zeros((len(zeroth), 1))
+        moments = np.hstack([first @ self._whitener.T, unused, zeroth[:, np.newaxis]])
+        return moments, self._whitener @ second @ self._whitener.T
+
 
 def column_blocks(columns: FloatArray) -> FloatArray:
     """Return a view of shape (n_blocks, n_rows, BLOCK_FRAMES) of columns that fill whole blocks."""
@@ -274,4 +303,5 @@ def _inverse_of_lower(factor: Float64Array) -> Float64Array:
     """Return the inverse of a lower triangular matrix, by substitution."""
     from scipy.linalg import solve_triangular
 
-    return np.asarray(solve_triangular(factor, np.eye(len(factor)), lower=True))
+    # BLAS would start its threads even for two features, which on a busy machine takes longer than all the rest.
+    return np.asarray(one_blas_thread(solve_triangular)(factor, np.eye(len(factor)), lower=True))

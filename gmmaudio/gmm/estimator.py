@@ -8,26 +8,25 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio._typing import Float64Array
 from gmmaudio.checkpoint import CheckpointFile
-from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.density import Precision, frame_log_likelihoods, most_likely_components, responsibilities
-from gmmaudio.gmm.frame_source import Frames, FrameSource, is_one_array
+from gmmaudio.gmm.criteria import aic, bic
+from gmmaudio.gmm.density import Precision, frame_log_likelihoods
+from gmmaudio.gmm.frame_source import Frames, FrameSource
+from gmmaudio.gmm.incomplete import imputed
 from gmmaudio.gmm.incremental import incremental_step
 from gmmaudio.gmm.initialization import Initialization
+from gmmaudio.gmm.mixture_estimator import MixtureEstimator
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.storage import pack, unpack
 from gmmaudio.gmm.survey import survey
 from gmmaudio.gmm.training import accumulate_source, check_options, empty_sample, identity, starting_params, train
 from gmmaudio.persistence import StoredModel
-from gmmaudio.validation import check_frames
 
 
-class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class GMM(MixtureEstimator):
     """Mixture of Gaussians, trained by expectation-maximisation.
 
     Parameters
@@ -49,7 +48,7 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         have no direction below it, and spherical variances are not below its mean over the features.
     shrinkage : float
         By how much the correlations of "full" and "tied" covariances are drawn to 0, from 0 to 1: for few frames.
-    init : {"kmeans++", "split", "random"}
+    init : {"kmeans++", "greedy", "split", "random"}
         How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
     weights_init : array-like, shape (n_components,), optional
     means_init : array-like, shape (n_components, n_features), optional
@@ -91,6 +90,8 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     >>> gmm.converged_
     True
     """
+
+    accepts_missing = True
 
     def __init__(
         self,
@@ -152,21 +153,6 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         gmm._publish(*fitted)
         return gmm
 
-    @property
-    def weights_(self) -> Float64Array:
-        """Component probabilities, shape (n_components,)."""
-        return self._fitted_params().weights
-
-    @property
-    def means_(self) -> Float64Array:
-        """Component means, shape (n_components, n_features)."""
-        return self._fitted_params().means
-
-    @property
-    def covariances_(self) -> Float64Array:
-        """Component covariances, in the shape of scikit-learn's for this structure."""
-        return self._fitted_params().covariances.array
-
     def fit(
         self,
         X: Frames,
@@ -181,10 +167,11 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Parameters
         ----------
         X : array-like, memory map, chunks or paths
-            Frames, shape (n_frames, n_features). Whatever is more than memory holds comes as a memory map, as chunks (a
-            list of arrays, an object whose `__iter__` starts afresh, or a function that returns a fresh iterator), or
-            as a list of `.npy` and `.features` files. The same frames give the same bits in all these forms, in any
-            chunks. They are gone through once for a survey and once in each iteration.
+            Frames, shape (n_frames, n_features); NaN is a missing feature, which is integrated out. Whatever is more
+            than memory holds comes as a memory map, as chunks (a list of arrays, an object whose `__iter__` starts
+            afresh, or a function that returns a fresh iterator), or as a list of `.npy` and `.features` files. The same
+            frames give the same bits in all these forms, in any chunks. They are gone through once for a survey and
+            once in each iteration.
         y : ignored
         sample_weight : array-like, shape (n_frames,), optional
             How many times each frame counts; a frame of weight 0 counts as absent. Their common scale has no meaning.
@@ -270,44 +257,27 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         params = self._fitted_params()
         return frame_log_likelihoods(params, self._validated(X), precision=self.precision)
 
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
-        """Return the mean log-likelihood per frame."""
-        return float(self.score_samples(X).mean())
+    def impute(self, X: npt.ArrayLike) -> Float64Array:
+        """Return the frames with the expectation ``E[x_m | x_o]`` of each missing feature given the observed ones.
 
-    def predict(self, X: npt.ArrayLike) -> IntArray:
-        """Return the most likely component of each frame, shape (n_frames,)."""
-        params = self._fitted_params()
-        return most_likely_components(params, self._validated(X), precision=self.precision)
-
-    def predict_proba(self, X: npt.ArrayLike) -> Float64Array:
-        """Return the responsibilities, shape (n_frames, n_components)."""
-        params = self._fitted_params()
-        return responsibilities(params, self._validated(X), precision=self.precision)
-
-    def sample(self, n_samples: int = 1) -> tuple[Float64Array, IntArray]:
-        """Draw frames from the mixture; return them with the component of each, in the order of components."""
-        params = self._fitted_params()
-        if n_samples < 1:
-            raise ParameterError(f"n_samples is {n_samples} but at least 1 frame must be drawn")
-        random = check_random_state(self.random_state)
-        components = np.repeat(np.arange(params.n_components), random.multinomial(n_samples, params.weights))
-        noise = random.standard_normal((n_samples, params.n_features))
-        return params.means[components] + params.covariances.noise(components, noise), components
+        Examples
+        --------
+        >>> from gmmaudio.gmm.covariances import Full
+        >>> params = GmmParams([1.0], [[0.0, 0.0]], Full([[[1.0, 0.5], [0.5, 1.0]]]))
+        >>> GMM.from_params(params).impute([[2.0, np.nan], [1.0, 1.0]])
+        array([[2., 1.],
+               [1., 1.]])
+        """
+        return imputed(self._fitted_params(), self._validated(X))
 
     def bic(self, X: npt.ArrayLike) -> float:
-        """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
+        """Return the Bayesian information criterion; see `gmmaudio.gmm.criteria.bic`."""
         log_likelihoods = self.score_samples(X)
-        return float(-2.0 * log_likelihoods.sum() + self._fitted_params().n_free * np.log(len(log_likelihoods)))
+        return bic(float(log_likelihoods.sum()), self._fitted_params().n_free, len(log_likelihoods))
 
     def aic(self, X: npt.ArrayLike) -> float:
-        """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
-        return float(-2.0 * self.score_samples(X).sum() + 2.0 * self._fitted_params().n_free)
-
-    def _fitted_params(self) -> GmmParams:
-        """Return the parameters, or raise scikit-learn's NotFittedError."""
-        check_is_fitted(self, "params_")
-        params: GmmParams = self.params_
-        return params
+        """Return the Akaike information criterion; see `gmmaudio.gmm.criteria.aic`."""
+        return aic(float(self.score_samples(X).sum()), self._fitted_params().n_free)
 
     def _publish(self, params: GmmParams, history: tuple[float, ...], converged: bool, n_frames_seen: float) -> None:
         """Set the attributes that training leaves."""
@@ -316,13 +286,3 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.n_iter_ = len(history)
         self.converged_ = converged
         self.n_frames_seen_ = n_frames_seen
-
-    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
-        """Return X as a float array after scikit-learn's checks."""
-        return check_frames(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32]), name="X")
-
-    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None) -> FrameSource:
-        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
-        if is_one_array(X):
-            return FrameSource(validate_data(self, X, dtype="numeric"), sample_weight)
-        return FrameSource(X, sample_weight)

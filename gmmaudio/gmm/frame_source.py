@@ -18,7 +18,7 @@ from gmmaudio._typing import AnyArray, Float64Array, FloatArray
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm._moments import WINDOW_FRAMES
 from gmmaudio.persistence import read_stored
-from gmmaudio.validation import check_frame_weights, check_frames
+from gmmaudio.validation import check_frame_weights, check_frames, check_incomplete_frames
 
 BLOCK_BYTES = 2**24
 """A block is as many windows of the E-step as fit into this much memory in float64, and at least one."""
@@ -41,7 +41,9 @@ class FrameSource:
         object whose `__iter__` starts afresh each time, or a function that returns a fresh iterator; or a list of
         files, `.npy` (read as memory maps) and `.features`. All of them mean the frames one after another.
     sample_weight : array-like, shape (n_frames,), optional
-        How many times each frame counts. Scaled so that the positive ones average 1: their common scale has no meaning.
+        How many times each frame counts.
+    rescale : bool
+        Scale the weights so that the positive ones average 1: for a likelihood their common scale has no meaning.
 
     Raises
     ------
@@ -57,30 +59,33 @@ class FrameSource:
     3
     """
 
-    def __init__(self, X: Any, sample_weight: npt.ArrayLike | None = None) -> None:
+    def __init__(self, X: Any, sample_weight: npt.ArrayLike | None = None, *, rescale: bool = True) -> None:
         self._open_chunks = _opener(X)
         self._weights: Float64Array | None = None
         self._mean_weight = 1.0
         self.n_frames: int | None = None
         self.n_features: int | None = None
+        self.has_missing = False
         if sample_weight is not None:
             n_weights = len(X) if isinstance(X, np.ndarray) else np.size(sample_weight)
             self._weights = check_frame_weights(sample_weight, n_weights)
             n_positive = np.count_nonzero(self._weights)
             if not n_positive:
                 raise ParameterError("every sample_weight is zero; at least one must be positive")
-            self._mean_weight = float(self._weights.sum()) / n_positive
+            if rescale:
+                self._mean_weight = float(self._weights.sum()) / n_positive
 
     def blocks(self) -> Iterator[tuple[FloatArray, Float64Array]]:
         """Yield frames, shape (n_rows, n_features) in C order, with their weights, in bounded memory.
 
-        `n_frames` and `n_features` are known after the first pass, which also checks the values.
+        `n_frames`, `n_features` and `has_missing` (features that are NaN) are known after the first pass, which also
+        checks the values.
 
         Raises
         ------
         ParameterError
-            If a chunk is not a finite matrix of the same width as the others, the number of frames is zero, not that of
-            the weights, or not that of the pass before.
+            If a chunk is not a matrix of the same width as the others, or holds infinity, or the number of frames is
+            zero, not that of the weights, or not that of the pass before.
         GmmAudioError
             If a file cannot be used.
         """
@@ -127,7 +132,7 @@ class FrameSource:
         """Yield the chunks in pieces of at most one block, checked in the first pass."""
         first_name = ""
         for name, chunk in self._open_chunks():
-            array = chunk if isinstance(chunk, np.ndarray) else np.asarray(check_frames(chunk, name=name))
+            array = chunk if isinstance(chunk, np.ndarray) else check_incomplete_frames(chunk, name=name)[0]
             if self.n_features is None:
                 checked = check_frames(array[:0] if array.ndim == 2 else array, name=name)
                 self.n_features, first_name = checked.shape[1], name
@@ -138,7 +143,10 @@ class FrameSource:
                 )
             for start in range(0, len(array), self._block_frames()):
                 piece: AnyArray = array[start : start + self._block_frames()]
-                yield piece if self.n_frames is not None else check_frames(piece, name=name, first_row=start)
+                if self.n_frames is None:
+                    piece, has_missing = check_incomplete_frames(piece, name=name, first_row=start)
+                    self.has_missing = self.has_missing or has_missing
+                yield piece
                 _release_pages(array)
 
     def _block_frames(self) -> int:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gmmaudio._typing import BoolArray, Float64Array, FloatArray
 from gmmaudio.gmm.designs import SATURATION
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.validation import check_frames
+from gmmaudio.validation import check_incomplete_frames
 
 ROWS_TOGETHER = 16
 """Frames of one matrix product; see `gmmaudio.gmm.density` for why it is always as many."""
@@ -34,11 +34,11 @@ def split_missing(
     ParameterError
         As `check_frames`, but NaN is a missing feature.
     """
-    array = np.asarray(frames)
-    missing = np.isnan(array) if array.dtype.kind == "f" and array.size else None
-    if missing is None or not missing.any():
-        return check_frames(frames, n_features=n_features, name=name), None
-    return check_frames(np.where(missing, 0.0, array), n_features=n_features, name=name), ~missing
+    array, has_missing = check_incomplete_frames(frames, n_features=n_features, name=name)
+    if not has_missing:
+        return array, None
+    missing = np.isnan(array)
+    return np.where(missing, array.dtype.type(0.0), array), ~missing
 
 
 def missing_density_matrix(params: GmmParams) -> Float64Array:

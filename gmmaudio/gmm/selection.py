@@ -7,6 +7,7 @@ it for that.
 
 import itertools
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -23,6 +24,7 @@ from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.criteria import aic, assignment_entropy, bic, icl, mean_with_error
 from gmmaudio.gmm.estimator import GMM
 from gmmaudio.gmm.folds import joined_recordings, recording_folds
+from gmmaudio.gmm.initialization import Initialization
 
 Criterion = Literal["bic", "aic", "icl", "held_out"]
 CRITERIA = ("bic", "aic", "icl", "held_out")
@@ -31,6 +33,9 @@ TRAINING = {"tol": 1e-4, "max_iter": 500}
 """Options of `GMM` where `select` gives none: an unfinished training would count against the larger model."""
 
 HELD_OUT_FIGURES = ("held_out", "held_out_error", "behind", "behind_error")
+
+STARTS: tuple[Initialization, ...] = ("kmeans++", "greedy")
+"""How trainings of a candidate start, in turn: k-means misses small clusters beside large ones, growth finds them."""
 
 ROWS_TOGETHER = 65_536
 """Frames whose responsibilities are looked at together."""
@@ -94,16 +99,20 @@ class Selection:
         """The chosen model, trained on all frames."""
         return self.best.model
 
+    @property
+    def shown(self) -> list[str]:
+        """Names of the figures that were asked for."""
+        names = [field.name for field in fields(Candidate) if field.name != "model"]
+        return [name for name in names if self.criterion == "held_out" or name not in HELD_OUT_FIGURES]
+
     def __str__(self) -> str:
         """Return the table, with an asterisk at the candidate that was chosen."""
-        names = [field.name for field in fields(Candidate) if field.name != "model"]
-        if self.criterion != "held_out":
-            names = [name for name in names if name not in HELD_OUT_FIGURES]
-        return candidate_table(self.candidates, names, chosen=[candidate is self.best for candidate in self.candidates])
+        chosen = [candidate is self.best for candidate in self.candidates]
+        return candidate_table(self.candidates, self.shown, chosen=chosen)
 
 
 def select(
-    X: npt.ArrayLike | Sequence[npt.ArrayLike],
+    X: npt.ArrayLike | Sequence[npt.ArrayLike] | Sequence[str | os.PathLike[str]],
     n_components: Iterable[int] = range(1, 11),
     *,
     covariance_types: Iterable[str] = ("diag",),
@@ -120,8 +129,8 @@ def select(
 
     Parameters
     ----------
-    X : array-like, shape (n_frames, n_features), or a list of such arrays
-        Frames; of a list, each array is a recording.
+    X : array-like, shape (n_frames, n_features), or a list of such arrays or of files
+        Frames; of a list, each array or file (`.npy`, `.features`) is a recording.
     n_components : iterable of int
     covariance_types : iterable of str
         As in `GMM`.
@@ -138,7 +147,8 @@ def select(
         Choose the candidate with the fewest parameters whose held-out likelihood is within one standard error of the
         best (Breiman et al. 1984, sec. 3.4.3), where the error is that of the difference, `Candidate.behind_error`.
     n_init : int
-        Trainings of each candidate, from different starts; the one with the greatest likelihood counts.
+        Trainings of each candidate, from different starts; the one with the greatest likelihood counts. They start as
+        `STARTS` says in turn, unless `init` is among the options.
     random_state : int, RandomState or None
         A candidate does not depend on the rest of the grid.
     callback : callable, optional
@@ -171,19 +181,21 @@ def select(
     >>> print(select(X, (3, 4), random_state=0))
        covariance_type  n_components  n_parameters  log_likelihood     bic     aic     icl
     *             diag             3            14         -3.8871  4754.1  4692.5  4754.1
-                  diag             4            19         -3.8829  4781.0  4697.5  5018.4
+                  diag             4            19         -3.8793  4776.6  4693.1  4776.7
     """
     grid = list(itertools.product(covariance_types, n_components))
     _check_search(grid, criterion, one_standard_error, n_init)
     frames, recordings = joined_recordings(X, groups)
+    inits = itertools.cycle([options["init"]] if "init" in options else STARTS)
     *seeds, fold_seed = check_random_state(random_state).randint(2**31 - 1, size=n_init + 1)
     folds = recording_folds(recordings, n_folds, int(fold_seed)) if criterion == "held_out" else []
+    starts = [{"random_state": int(seed), "init": init} for seed, init in zip(seeds, inits, strict=False)]
     candidates, sums = [], []
     for covariance_type, number in grid:
         start = GMM(number, covariance_type=covariance_type, **{**TRAINING, **options})
-        candidate = _candidate(_best_fit(start, frames, seeds), frames)
+        candidate = _candidate(_best_fit(start, frames, starts), frames)
         if folds:
-            sums.append(_held_out_sums(start, frames, recordings, folds, seeds))
+            sums.append(_held_out_sums(start, frames, recordings, folds, starts))
             mean, error = mean_with_error(sums[-1], np.bincount(recordings).astype(np.float64))
             candidate = replace(candidate, held_out=mean, held_out_error=error)
         candidates.append(candidate)
@@ -200,7 +212,7 @@ def select(
 
 def candidate_table(candidates: Sequence[object], names: Sequence[str], *, chosen: Sequence[bool]) -> str:
     """Return a table in text: the named attributes of each candidate, and an asterisk at what was chosen."""
-    figures = ([name, *(_as_text(getattr(candidate, name)) for candidate in candidates)] for name in names)
+    figures = ([name, *(as_text(getattr(candidate, name)) for candidate in candidates)] for name in names)
     columns = [["", *("*" if is_chosen else "" for is_chosen in chosen)], *figures]
     widths = [max(map(len, column)) for column in columns]
     lines = zip(*columns, strict=True)
@@ -219,11 +231,11 @@ def _check_search(grid: list[tuple[str, int]], criterion: str, one_standard_erro
         raise ParameterError(f"one_standard_error goes with criterion='held_out'; {criterion!r} has no standard error")
 
 
-def _best_fit(start: GMM, frames: AnyArray, seeds: Sequence[int]) -> GMM:
-    """Return the training with the greatest likelihood of those from different seeds."""
+def _best_fit(start: GMM, frames: AnyArray, starts: Sequence[dict[str, Any]]) -> GMM:
+    """Return the training with the greatest likelihood of those from different starts."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told once for all candidates
-        models: list[GMM] = [clone(start).set_params(random_state=int(seed)).fit(frames) for seed in seeds]
+        models: list[GMM] = [clone(start).set_params(**where).fit(frames) for where in starts]
     return max(models, key=lambda model: float(model.history_[-1]))
 
 
@@ -248,12 +260,16 @@ def _candidate(model: GMM, frames: AnyArray) -> Candidate:
 
 
 def _held_out_sums(
-    start: GMM, frames: AnyArray, recordings: IntArray, folds: list[tuple[IntArray, IntArray]], seeds: Sequence[int]
+    start: GMM,
+    frames: AnyArray,
+    recordings: IntArray,
+    folds: list[tuple[IntArray, IntArray]],
+    starts: Sequence[dict[str, Any]],
 ) -> Float64Array:
     """Return the log-likelihood of each recording under the model that has not seen it, shape (n_recordings,)."""
     log_likelihoods = np.empty(len(frames))
     for train, test in folds:
-        log_likelihoods[test] = _best_fit(start, frames[train], seeds).score_samples(frames[test])
+        log_likelihoods[test] = _best_fit(start, frames[train], starts).score_samples(frames[test])
     return np.asarray(np.bincount(recordings, weights=log_likelihoods), dtype=np.float64)
 
 
@@ -287,7 +303,7 @@ def _warn_of_unconverged(candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _as_text(value: str | float) -> str:
+def as_text(value: str | float) -> str:
     """Return a cell of the table."""
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1e3 else f"{value:.1f}"

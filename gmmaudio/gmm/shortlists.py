@@ -34,6 +34,7 @@ from gmmaudio.gmm._moments import (
 )
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
+from gmmaudio.validation import check_frames
 
 LOWEST = -1e30
 """Constant of a component with weight 0: finite, because the dummy frame multiplies it by 0."""
@@ -140,7 +141,7 @@ class ShortlistAccumulator(StatsAccumulator):
     def _checked(self, frames: npt.ArrayLike) -> FloatArray:
         """Return the frames as an array; its values are looked at in full passes only."""
         if self._is_full or not isinstance(frames, np.ndarray) or frames.dtype not in (np.float32, np.float64):
-            return super()._checked(frames)
+            return check_frames(frames, n_features=self._params.n_features)
         super()._checked(frames[:0])
         return frames
 

@@ -25,7 +25,7 @@ from gmmaudio.gmm._moments import WINDOW_FRAMES, Lane, add_frames, sum_of_lanes,
 from gmmaudio.gmm.covariances import Covariances, Diagonal
 from gmmaudio.gmm.density import Precision, density_matrix
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.validation import check_frame_weights, check_frames, read_only_array
+from gmmaudio.validation import check_frame_weights, check_incomplete_frames, read_only_array
 
 CHAPTER_FRAMES = 8 * WINDOW_FRAMES
 """Frames whose statistics are added up by themselves (131,072): so many that the sum costs a hundredth of them."""
@@ -209,6 +209,7 @@ class StatsAccumulator:
         self._n_in_lanes = 0
         self._pending: list[tuple[FloatArray, Float64Array]] = []
         self._n_pending = 0
+        self._may_miss = False
 
     def push(self, frames: npt.ArrayLike, frame_weights: npt.ArrayLike | None = None) -> None:
         """Add the next frames of the stream.
@@ -216,14 +217,14 @@ class StatsAccumulator:
         Parameters
         ----------
         frames : array-like, shape (n_frames, n_features)
-            Any number of frames, none included; they may be a memory map.
+            Any number of frames, none included; they may be a memory map. NaN is a missing feature.
         frame_weights : array-like, shape (n_frames,), optional
             How many times each frame counts, 0 or more: 1 each by default.
 
         Raises
         ------
         ParameterError
-            If the frames do not fit the model or are not finite, or a weight is negative.
+            If the frames do not fit the model or are infinite, or a weight is negative.
         """
         frames = self._checked(frames)
         weights = check_frame_weights(frame_weights, len(frames))
@@ -264,14 +265,17 @@ class StatsAccumulator:
         return GmmStats(*sums, params.center, total.log_likelihood, total.n_frames, type(params.covariances))
 
     def _checked(self, frames: npt.ArrayLike) -> FloatArray:
-        """Return the frames as a finite array that fits the model."""
-        return check_frames(frames, n_features=self._params.n_features)
+        """Return the frames as an array that fits the model; NaN where a feature is missing."""
+        frames, has_missing = check_incomplete_frames(frames, n_features=self._params.n_features)
+        self._may_miss = self._may_miss or has_missing
+        return frames
 
     @one_blas_thread
     def _add(self, lanes: list[Lane], frames: FloatArray, weights: Float64Array) -> None:
         """Add frames that start at a multiple of a window to the lanes."""
         if len(frames):
-            workers = tile_workers(self._params, self._precision, len(frames), self._n_workers(len(frames)))
+            n_workers = self._n_workers(len(frames))
+            workers = tile_workers(self._params, self._precision, len(frames), n_workers, may_miss=self._may_miss)
             add_frames(self._params, lanes, frames, weights, workers)
 
     def _n_workers(self, n_frames: int) -> int:
@@ -304,7 +308,8 @@ def accumulate_stats(
     ----------
     params : GmmParams
     frames : array-like, shape (n_frames, n_features)
-        Any number of frames, none included; they may be a memory map.
+        Any number of frames, none included; they may be a memory map. NaN is a missing feature
+        (`gmmaudio.gmm.incomplete`).
     frame_weights : array-like, shape (n_frames,), optional
         How many times each frame counts, 0 or more: 1 each by default. The emission update of a hidden Markov model
         passes state posteriors.
@@ -318,7 +323,7 @@ def accumulate_stats(
     Raises
     ------
     ParameterError
-        If the frames do not fit the model or are not finite, a weight is negative, the precision is unknown, or the
+        If the frames do not fit the model or are infinite, a weight is negative, the precision is unknown, or the
         number of threads is not positive.
 
     Examples

@@ -6,9 +6,10 @@ them, and a function gives their statistics.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.checkpoint import CheckpointFile
@@ -18,13 +19,32 @@ from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, over_relaxed
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import Subsample, initial_params, subsample_limit
+from gmmaudio.gmm.initialization import (
+    COMPLETE_PER_COMPONENT,
+    Initialization,
+    Subsample,
+    initial_params,
+    subsample_limit,
+)
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
 from gmmaudio.gmm.survey import Survey, array_digest
 
 if TYPE_CHECKING:
     from gmmaudio.gmm.estimator import GMM
+    from gmmaudio.gmm.mixture_estimator import MixtureEstimator
+
+
+class Starts(Protocol):
+    """The options of an estimator that say where it starts."""
+
+    n_components: int
+    covariance_type: str
+    init: Initialization
+    weights_init: npt.ArrayLike | None
+    means_init: npt.ArrayLike | None
+    covariances_init: npt.ArrayLike | None
+
 
 _STARTS = ("weights_init", "means_init", "covariances_init")
 
@@ -76,7 +96,7 @@ def accumulate_source(params: GmmParams, *, source: FrameSource, precision: Prec
     return accumulator.result()
 
 
-def empty_sample(gmm: "GMM", random_state: np.random.RandomState) -> Subsample | None:
+def empty_sample(gmm: Starts, random_state: np.random.RandomState) -> Subsample | None:
     """Return what will hold the frames to start from; None where the start is given in full."""
     if all(getattr(gmm, name) is not None for name in _STARTS):
         return None
@@ -84,13 +104,13 @@ def empty_sample(gmm: "GMM", random_state: np.random.RandomState) -> Subsample |
 
 
 def starting_params(
-    gmm: "GMM", surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState
+    gmm: Starts, surveyed: Survey, sample: Subsample | None, floor: Float64Array, random_state: np.random.RandomState
 ) -> GmmParams:
     """Return where EM starts: the given parameters, completed by the initialiser where some are missing."""
     structure = structure_of(gmm.covariance_type)
     start: list[Any] = [getattr(gmm, name) for name in _STARTS]
     if sample is not None:
-        frames, weights = sample.result()
+        frames, weights = sample.without_gaps(surveyed.mean, COMPLETE_PER_COMPONENT * gmm.n_components)
         found = initial_params(
             frames,
             gmm.n_components,
@@ -114,8 +134,7 @@ def starting_params(
 def check_options(gmm: "GMM") -> None:
     """Raise for options that no later check covers."""
     structure_of(gmm.covariance_type)
-    if not isinstance(gmm.n_components, int | np.integer) or gmm.n_components < 1:
-        raise ParameterError(f"n_components is {gmm.n_components!r} but must be a whole number of at least 1")
+    check_n_components(gmm.n_components)
     if not 0 < gmm.variance_floor < np.inf:
         raise ParameterError(
             f"variance_floor is {gmm.variance_floor} but must be a positive fraction of the global variance"
@@ -128,7 +147,13 @@ def check_options(gmm: "GMM") -> None:
         )
 
 
-def plain_options(gmm: "GMM") -> dict[str, Any]:
+def check_n_components(n_components: object) -> None:
+    """Raise unless it is a number of components."""
+    if not isinstance(n_components, int | np.integer) or n_components < 1:
+        raise ParameterError(f"n_components is {n_components!r} but must be a whole number of at least 1")
+
+
+def plain_options(gmm: "MixtureEstimator") -> dict[str, Any]:
     """Return the options, NumPy's numbers as Python's."""
     given = gmm.get_params()
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gmmaudio.hmm.emissions import TiedEmissions as TiedEmissions
     from gmmaudio.hmm.estimation import estimate_hmm as estimate_hmm
     from gmmaudio.hmm.estimator import GMMHMM as GMMHMM
+    from gmmaudio.hmm.htk import read_htk as read_htk
     from gmmaudio.hmm.inference import FilterResult as FilterResult
     from gmmaudio.hmm.inference import ForwardBackward as ForwardBackward
     from gmmaudio.hmm.inference import ViterbiResult as ViterbiResult
@@ -50,6 +51,7 @@ _MODULE_OF = {
     "filter_states": "inference",
     "forward_backward": "inference",
     "from_hmmlearn": "interop",
+    "read_htk": "htk",
     "select_hmm": "selection",
     "to_hmmlearn": "interop",
     "viterbi": "inference",

@@ -252,7 +252,8 @@ def test_a_file_with_a_negative_scale_is_refused(tmp_path):
 
 def test_a_file_whose_settings_ask_for_more_memory_than_it_holds_is_refused():
     stored = fitted().to_stored()
-    config = stored.config | {"head": stored.config["head"] | {"window": 10**12}}
+    config = {part: stored.config[part] | {"window": 10**12} for part in ("head", "settings")}
+    config = stored.config | config
     with pytest.raises(GmmAudioError, match="size that its settings say"):
         AnomalyDetector.from_stored(gmmaudio.persistence.StoredModel(stored.kind, config, stored.arrays))
 

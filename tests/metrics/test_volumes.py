@@ -24,7 +24,7 @@ def soft_label(i, events, shoulder):
     return min(total, 1.0)
 
 
-def by_definition(scores, events, longest):
+def by_definition(scores, events, longest, trapezoids):
     """Every threshold and every sample in a loop."""
     n, areas = len(scores), []
     for shoulder in range(longest + 1):
@@ -47,7 +47,7 @@ def by_definition(scores, events, longest):
         previous = (0.0, curve[0][1])
         area = 0.0
         for recall, precision in curve:
-            area += (recall - previous[0]) * (precision + previous[1]) / 2
+            area += (recall - previous[0]) * ((precision + previous[1]) / 2 if trapezoids else precision)
             previous = (recall, precision)
         areas.append(area)
     return sum(areas) / len(areas)
@@ -56,11 +56,12 @@ def by_definition(scores, events, longest):
 @pytest.mark.parametrize("events", [[(10, 19)], [(0, 3), (30, 30), (34, 50)], [(55, 59)], [(5, 9), (11, 12)]])
 @pytest.mark.parametrize("longest", [0, 1, 7])
 @pytest.mark.parametrize("decimals", [1, 6])
-def test_it_is_the_definition(events, longest, decimals):
+@pytest.mark.parametrize("trapezoids", [False, True])
+def test_it_is_the_definition(events, longest, decimals, trapezoids):
     scores = np.round(np.random.default_rng(len(events)).random(60), decimals)
-    assert vus_pr(scores, events, longest_shoulder=longest) == pytest.approx(
-        by_definition(scores.tolist(), events, longest), abs=ROUNDING
-    )
+    expected = by_definition(scores.tolist(), events, longest, trapezoids)
+    found = vus_pr(scores, events, longest_shoulder=longest, trapezoids=trapezoids)
+    assert found == pytest.approx(expected, abs=ROUNDING)
 
 
 def test_without_shoulders_a_perfect_score_gets_one():
@@ -71,6 +72,13 @@ def test_without_shoulders_a_perfect_score_gets_one():
 
 def test_a_constant_score_gets_the_share_of_anomalies():
     assert vus_pr(np.ones(200), [(50, 69)], longest_shoulder=0) == pytest.approx(0.1, abs=ROUNDING)
+
+
+def test_an_alarm_that_is_rare_and_right_earns_no_more_than_its_recall():
+    scores = np.zeros(1000)
+    scores[100] = 1.0
+    assert vus_pr(scores, [(100, 109), (500, 509)], longest_shoulder=0) < 0.05
+    assert vus_pr(scores, [(100, 109), (500, 509)], longest_shoulder=0, trapezoids=True) > 0.5
 
 
 def test_only_the_order_of_scores_matters():

@@ -24,6 +24,10 @@ class Diagonal(Covariances):
         """Return the variance of each feature in each component."""
         return self.array
 
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return type(self)(self.array[:, features])
+
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:
         """Return covariances without correlations."""
@@ -45,10 +49,23 @@ class Diagonal(Covariances):
         """Return the expected second moments."""
         return np.asarray(counts[:, np.newaxis] * (self.array + np.square(offsets)))
 
+    def log_determinants(self, n_components: int, n_features: int) -> Float64Array:
+        """Return the log-determinant of each covariance matrix."""
+        return np.asarray(np.log(self.marginal_variances(n_components, n_features)).sum(axis=1))
+
+    def trace(self, second: Float64Array) -> float:
+        """Return the sum of squares in units of the variances."""
+        return float((second / self.marginal_variances(*second.shape)).sum())
+
     @classmethod
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
         return n_components, n_features
+
+    @classmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments."""
+        return np.diagonal(matrices, axis1=1, axis2=2).copy()
 
     @classmethod
     def squares(cls, second: Float64Array) -> Float64Array:
@@ -93,6 +110,10 @@ class Spherical(Diagonal):
     def marginal_variances(self, n_components: int, n_features: int) -> Float64Array:
         """Return the variance of each feature in each component."""
         return np.repeat(self.array[:, np.newaxis], n_features, axis=1)
+
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return self
 
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:

@@ -28,6 +28,10 @@ class Full(Covariances):
         """Return the covariances as matrices."""
         return self.array
 
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return type(self)(self.array[:, features[:, np.newaxis], features])
+
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:
         """Return covariances without correlations."""
@@ -54,6 +58,11 @@ class Full(Covariances):
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
         return n_components, n_features, n_features
+
+    @classmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments."""
+        return matrices
 
     @classmethod
     def squares(cls, second: Float64Array) -> Float64Array:
@@ -109,6 +118,10 @@ class Tied(Covariances):
         """Return the covariances as matrices."""
         return np.tile(self.array, (n_components, 1, 1))
 
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features."""
+        return type(self)(self.array[features[:, np.newaxis], features])
+
     @classmethod
     def from_variances(cls, variances: Float64Array) -> Self:
         """Return covariances without correlations."""
@@ -134,6 +147,11 @@ class Tied(Covariances):
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
         return n_features, n_features
+
+    @classmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments."""
+        return np.asarray(matrices.sum(axis=0))
 
     @classmethod
     def squares(cls, second: Float64Array) -> Float64Array:

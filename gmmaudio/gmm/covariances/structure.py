@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio._typing import BoolArray, Float64Array, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.designs import Design
 from gmmaudio.validation import read_only_array
@@ -61,6 +62,28 @@ class Covariances(ABC):
         if self.array.shape != wanted:
             raise ParameterError(f"{self.name} covariances have shape {self.array.shape} but the means need {wanted}")
 
+    @classmethod
+    def is_shared(cls) -> bool:
+        """Return whether all components have one and the same covariance."""
+        return "n_components" not in cls.axes
+
+    @classmethod
+    def repeated(cls, one: npt.ArrayLike, n_components: int) -> Self:
+        """Return the same covariance for each component, an array of the structure's shape without that axis."""
+        array = np.asarray(one, dtype=np.float64)
+        if array.ndim != len(cls.axes) - (not cls.is_shared()):
+            wanted = ", ".join(axis for axis in cls.axes if axis != "n_components")
+            raise ParameterError(f"a {cls.name} covariance of one component has shape ({wanted}), not {array.shape}")
+        return cls(array if cls.is_shared() else np.repeat(array[np.newaxis], n_components, axis=0))
+
+    def first(self) -> Float64Array:
+        """Return the covariance of the first component."""
+        return self.array if self.is_shared() else np.asarray(self.array[0])
+
+    def chosen(self, components: BoolArray) -> Self:
+        """Return the covariances of some components."""
+        return self if self.is_shared() else type(self)(self.array[components])
+
     @abstractmethod
     def marginal_variances(self, n_components: int, n_features: int) -> Float64Array:
         """Return the variance of each feature in each component, shape (n_components, n_features)."""
@@ -69,6 +92,10 @@ class Covariances(ABC):
         """Return the covariances as matrices, shape (n_components, n_features, n_features)."""
         diagonals = self.marginal_variances(n_components, n_features)
         return np.asarray(diagonals[:, :, np.newaxis] * np.eye(n_features))
+
+    @abstractmethod
+    def marginal(self, features: IntArray) -> Self:
+        """Return the covariances of some of the features, in the order in which they are named."""
 
     @classmethod
     @abstractmethod
@@ -91,10 +118,23 @@ class Covariances(ABC):
     def expected_second(self, counts: Float64Array, offsets: Float64Array) -> Float64Array:
         """Return the second moments that `counts[k]` frames of each component would have on average."""
 
+    def log_determinants(self, n_components: int, n_features: int) -> Float64Array:
+        """Return the log-determinant of each covariance matrix, shape (n_components,)."""
+        return np.asarray(np.linalg.slogdet(self.matrices(n_components, n_features))[1])
+
+    def trace(self, second: Float64Array) -> float:
+        """Return ``Σ_k tr(S_k Σ_k⁻¹)`` of second moments S in the shape of the structure."""
+        return float(np.trace(np.linalg.solve(self.array, second), axis1=-2, axis2=-1).sum())
+
     @classmethod
     @abstractmethod
     def second_shape(cls, n_components: int, n_features: int) -> tuple[int, ...]:
         """Return the shape of the second moments."""
+
+    @classmethod
+    @abstractmethod
+    def second_of(cls, matrices: Float64Array) -> Float64Array:
+        """Return the second moments from those of each component as matrices (n_components, n_features, n_features)."""
 
     @classmethod
     @abstractmethod
