@@ -26,7 +26,7 @@ def draw(path: Path, rows: list[dict[str, Picture]]) -> None:
     for in_row, panels in zip(figure.subplots(len(rows), n_columns, squeeze=False), rows, strict=True):
         for axes, (name, picture) in zip(in_row, panels.items(), strict=True):
             axes.imshow(np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
-            axes.set_title(name, fontsize=8)
+            axes.set_title(name, fontsize=7)
             axes.axis("off")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

@@ -125,7 +125,7 @@ def segmented(noise: float, seed: int) -> dict[str, Picture]:
     picture, labels = painted(seed)
     shown = noisy(picture, noise, seed)
     ways = unsupervised() | learned(noise)
-    names = ("k-means, intensity", "k-means, features", "mixture, tied", "labelled, mixture of 8 each")
+    names = ("k-means, intensity", "k-means, features", "mixture, full", "mixture, tied", "labelled, mixture of 8 each")
     panels = {"picture": shown, "regions": matched(labels, labels)}
     return panels | {name: matched(ways[name](shown), labels) for name in names}
 
