@@ -24,6 +24,7 @@ from gmmaudio.validation import LARGEST_VALUE
 
 LEAST_ROWS = 100
 LEAST_MEMORY = 200
+MOST_MODES = 64
 SETTLE_WINDOWS = 10
 
 
@@ -41,6 +42,9 @@ class AnomalyDetector:
         Past samples that the present one is conditioned on.
     window : int
         Samples whose mean is the level.
+    n_modes : int
+        Modes of operation for a head that follows them with a hidden Markov model; 0 for none. What it learnt in `fit`
+        stays, even if the detector adapts.
     adaptive : bool
         Whether a stream goes on learning, slowly (memory of about 3000 samples), for streams whose normal course
         changes. A detector that does not adapt stays as it was fitted.
@@ -85,6 +89,7 @@ class AnomalyDetector:
         *,
         n_lags: int = 3,
         window: int = 48,
+        n_modes: int = 0,
         adaptive: bool = False,
         guarded: bool = True,
         memory: int = 3000,
@@ -93,6 +98,8 @@ class AnomalyDetector:
     ) -> None:
         if n_lags < 0 or window < 1:
             raise ParameterError(f"n_lags is {n_lags} and window {window}; n_lags >= 0 and window >= 1 are needed")
+        if n_modes == 1 or not 0 <= n_modes <= MOST_MODES:
+            raise ParameterError(f"n_modes is {n_modes}, but 2 to {MOST_MODES} modes, or 0 for none, are possible")
         if memory < LEAST_MEMORY:
             raise ParameterError(f"memory is {memory}, but at least {LEAST_MEMORY} scores are needed")
         if adaptive and settle_after and not guarded:
@@ -101,6 +108,7 @@ class AnomalyDetector:
             raise ParameterError(f"settle_after is {settle_after}, but it is a number of samples, 0 for never")
         self.n_lags = n_lags
         self.window = window
+        self.n_modes = n_modes
         self.adaptive = adaptive
         self.guarded = guarded
         self.memory = memory
@@ -140,7 +148,7 @@ class AnomalyDetector:
         if len(names) != rows.shape[1] or len(set(names)) != len(names):
             raise ParameterError(f"channels is {names}, but X needs {rows.shape[1]} names, all different")
         season = _seasons(timestamps, len(rows))
-        sizes = {"n_lags": self.n_lags, "window": self.window}
+        sizes = {"n_lags": self.n_lags, "window": self.window, "n_modes": self.n_modes}
         if self.adaptive:
             memory = self.memory if self.guarded else None
             engine, scores = Engine.train_adaptive(rows, season, memory=memory, **sizes)
@@ -179,9 +187,10 @@ class AnomalyDetector:
             "nodata" if none else "alarm" if alarm else "warmup" if early else "ok"
             for none, early, alarm in zip(empty, unknown, lasting, strict=True)
         )
+        modes = scored.modes if self.n_modes else None
         names = (*stream.engine.heads, "")
         heads = tuple(names[best] for best in scored.best.tolist())
-        return BlockResult(scores, statuses, scored.contributions, heads, tuple(ended), stream.tracker.current())
+        return BlockResult(scores, statuses, scored.contributions, heads, tuple(ended), stream.tracker.current(), modes)
 
     def update(self, x: npt.ArrayLike, timestamp: Any = None) -> Result:
         """Take the next sample of the stream: one number for each channel.
@@ -201,7 +210,9 @@ class AnomalyDetector:
         row = np.atleast_1d(np.asarray(x))[np.newaxis]
         block = self.process(row, None if timestamp is None else np.asarray([timestamp]))
         event = block.events[0] if block.events else block.open_event
-        return Result(float(block.scores[0]), block.statuses[0], event, block.contributions[0], block.heads[0])
+        known = block.modes is not None and block.modes[0] >= 0
+        mode = int(block.modes[0]) if known and block.modes is not None else None
+        return Result(float(block.scores[0]), block.statuses[0], event, block.contributions[0], block.heads[0], mode)
 
     def score_samples(self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None) -> Float64Array:
         """Return −log10 p of each sample of a stream that starts at the first row; the current stream is not touched.
@@ -318,6 +329,7 @@ class AnomalyDetector:
         return {
             "n_lags": self.n_lags,
             "window": self.window,
+            "n_modes": self.n_modes,
             "adaptive": self.adaptive,
             "guarded": self.guarded,
             "memory": self.memory,

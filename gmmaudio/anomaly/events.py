@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import BoolArray, Float64Array
+from gmmaudio._typing import BoolArray, Float64Array, IntArray
 from gmmaudio.errors import ParameterError
 
 _RATE_PROBABILITIES = (0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 1e-5, 1e-6)
@@ -35,6 +35,8 @@ class Event:
         `"open"` while it lasts, `"closed"` after.
     kind : str
         `"anomaly"`, or `"regime change"` where what was strange has become the normal course and has been learnt.
+    mode : int or None
+        Most probable mode of operation at the peak, where the detector knows modes.
     """
 
     start: int
@@ -44,6 +46,7 @@ class Event:
     channels: tuple[int, ...]
     state: str
     kind: str = "anomaly"
+    mode: int | None = None
 
     @property
     def p(self) -> float:
@@ -242,12 +245,13 @@ class EventTracker:
     """Follows a stream of scores and tells its events; its memory is two arrays.
 
     `place` holds the number of samples seen and, of the event that lasts, start (−1: none), last sample at or above
-    the leaving level and peak, the score there, and the end of the event before; `parts` its channels' contributions.
+    the leaving level and peak, the score there, the end of the event before, and the mode of operation at the peak (−1:
+    not known); `parts` its channels' contributions.
     """
 
     def __init__(self, rule: EventRule, n_channels: int) -> None:
         self.set_rule(rule)
-        self.place = np.array([0.0, -1.0, -1.0, -1.0, 0.0, -math.inf])
+        self.place = np.array([0.0, -1.0, -1.0, -1.0, 0.0, -math.inf, -1.0])
         self.parts = np.zeros(n_channels)
 
     def set_rule(self, rule: EventRule) -> None:
@@ -256,14 +260,19 @@ class EventTracker:
         self.enter, self.leave = -math.log10(rule.alarm_p), -math.log10(rule.leave_p)
 
     def run(
-        self, scores: Float64Array, contributions: Float64Array, still: BoolArray | None = None
+        self,
+        scores: Float64Array,
+        contributions: Float64Array,
+        *,
+        still: BoolArray | None = None,
+        modes: IntArray | None = None,
     ) -> tuple[list[bool], list[Event]]:
         """Return for each sample whether an event lasts there, and the events that ended.
 
         Samples that are `still` strange keep an event going whatever their score, but begin none.
         """
         going_on = (scores >= self.leave if still is None else (scores >= self.leave) | still).tolist()
-        index, start, last, peak, top, previous_end = self.place.tolist()
+        index, start, last, peak, top, previous_end, mode = self.place.tolist()
         lasting, ended = [], []
         for row, score in enumerate(scores.tolist()):
             if start < 0 and score >= self.enter and index > previous_end + self.rule.refractory:
@@ -274,32 +283,33 @@ class EventTracker:
                     last = index
                     self.parts += contributions[row]
                     if score > top:
-                        peak, top = index, score
+                        peak, top, mode = index, score, -1.0 if modes is None else float(modes[row])
                 elif index - last > self.rule.merge_gap:
                     if last - start + 1 >= self.rule.min_duration:
-                        ended.append(self._event(start, last, peak, top, "closed"))
+                        ended.append(self._event(start, last, peak, top, mode, "closed"))
                         previous_end = last
                     start = -1.0
             lasting.append(start >= 0 and last - start + 1 >= self.rule.min_duration)
             index += 1
-        self.place[:] = index, start, last, peak, top, previous_end
+        self.place[:] = index, start, last, peak, top, previous_end, mode
         return lasting, ended
 
     def current(self) -> Event | None:
         """Return the event that lasts, if it is long enough to tell."""
-        _, start, last, peak, top, _ = self.place.tolist()
+        _, start, last, peak, top, _, mode = self.place.tolist()
         if start < 0 or last - start + 1 < self.rule.min_duration:
             return None
-        return self._event(start, last, peak, top, "open")
+        return self._event(start, last, peak, top, mode, "open")
 
     def settle(self) -> Event:
         """End the event that lasts, as a change of regime that the last sample completes."""
-        index, start, _, peak, top, _ = self.place.tolist()
+        index, start, _, peak, top, _, mode = self.place.tolist()
         self.place[1], self.place[5] = -1.0, index - 1.0
-        return replace(self._event(start, index - 1.0, peak, top, "closed"), kind="regime change")
+        return replace(self._event(start, index - 1.0, peak, top, mode, "closed"), kind="regime change")
 
-    def _event(self, start: float, end: float, peak: float, score: float, state: str) -> Event:
+    def _event(self, start: float, end: float, peak: float, score: float, mode: float, state: str) -> Event:
         """Return the event with its channels in order."""
         order = np.argsort(-self.parts, kind="stable")
         channels = tuple(int(c) for c in order if self.parts[c] > 0)
-        return Event(int(start), int(end), int(peak), score, channels, state)
+        known = None if mode < 0 else int(mode)
+        return Event(int(start), int(end), int(peak), score, channels, state, mode=known)

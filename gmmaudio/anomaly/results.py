@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.anomaly.events import Event
 
 
@@ -24,6 +24,8 @@ class Result:
         Parts of the channels; they add up to the score, or are all 0.
     head : str
         Which question was answered most strangely; empty where nothing can be said.
+    mode : int or None
+        The most probable mode of operation, where the detector knows modes.
     """
 
     score: float
@@ -31,6 +33,7 @@ class Result:
     event: Event | None
     contributions: Float64Array
     head: str
+    mode: int | None = None
 
     @property
     def p(self) -> float:
@@ -56,6 +59,8 @@ class BlockResult:
         Events that ended in the block.
     open_event : Event or None
         The event that lasts at its end.
+    modes : ndarray of int, shape (n_samples,), or None
+        The most probable mode of operation at each sample, −1 for none, where the detector knows modes.
     """
 
     scores: Float64Array
@@ -64,3 +69,4 @@ class BlockResult:
     heads: tuple[str, ...]
     events: tuple[Event, ...]
     open_event: Event | None
+    modes: IntArray | None = None

@@ -39,6 +39,7 @@ def anomaly() -> None:
     "--window", type=int, help=f"Samples whose mean is the level.  [default: {WINDOW}; sound: {SOUND_WINDOW}]"
 )
 @click.option("--lags", type=int, help="Past samples that the present one is judged by.  [default: 3; sound: 1]")
+@click.option("--modes", type=int, default=0, help="Modes of operation to tell apart.  [default: none]")
 @click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
 @click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
 @click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
@@ -52,6 +53,7 @@ def train(
     sample_period: float | None,
     window: int | None,
     lags: int | None,
+    modes: int,
     grid: float | None,
     features: str | None,
     pooling: str | None,
@@ -69,7 +71,7 @@ def train(
         lags = 3 if sound is None else 1
     table = _training_table(files, sound, grid, gap=max(window, lags))
     period = None if false_alarms_per_day is None else _period(table, sample_period)
-    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window)
+    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, n_modes=modes)
     detector.fit(table.values, None if sound else table.times, channels=table.channels)
     if false_alarms_per_day is not None and period is not None:
         detector.set_false_alarms(false_alarms_per_day, sample_period=period)
