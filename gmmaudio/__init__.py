@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gmmaudio.features import MFCC as MFCC
     from gmmaudio.features import FeaturePipeline as FeaturePipeline
     from gmmaudio.gmm import GMM as GMM
+    from gmmaudio.gmm import BayesianGMM as BayesianGMM
     from gmmaudio.hmm import GMMHMM as GMMHMM
     from gmmaudio.hmm import HMMFilter as HMMFilter
     from gmmaudio.persistence import load as load
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AnomalyDetector": "anomaly",
+    "BayesianGMM": "gmm",
     "GMM": "gmm",
     "GMMHMM": "hmm",
     "GmmAudioError": "errors",
