@@ -38,6 +38,8 @@ _MAX_HEADER_BYTES = 16 * 2**20
 _NUMBER_KINDS = "biuf"
 _KINDS = {
     "anomaly_detector": "gmmaudio.anomaly.detector:AnomalyDetector",
+    "anomaly_fleet": "gmmaudio.anomaly.fleet:AnomalyFleet",
+    "anomaly_fleet_member": "gmmaudio.anomaly.fleet:Member",
     "anomaly_listener": "gmmaudio.anomaly.listening:Listener",
     "anomaly_model": "gmmaudio.anomaly.model:AnomalyModel",
     "anomaly_watcher": "gmmaudio.anomaly.watching:Watcher",
