@@ -88,6 +88,13 @@ def test_the_log_density_prefers_the_model_that_knows_the_spread():
     assert full.log_likelihoods(X, y).mean() > tied.log_likelihoods(X, y).mean() + 0.1
 
 
+def test_a_prediction_is_what_imputation_puts_in_the_place_of_the_target():
+    X, y = bent_data()
+    regressor = GaussianMixtureRegressor(3, random_state=0).fit(X, y)
+    imputed = regressor.mixture_.impute(np.column_stack([X, np.full(len(X), np.nan)]))
+    np.testing.assert_allclose(imputed[:, 1], regressor.predict(X), rtol=1e-9)  # float64
+
+
 def test_samples_have_the_shape_and_the_place_of_the_targets():
     X, y = bent_data()
     regressor = GaussianMixtureRegressor(2, random_state=0).fit(X, y)
