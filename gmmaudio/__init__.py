@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gmmaudio.features import MFCC as MFCC
     from gmmaudio.features import FeaturePipeline as FeaturePipeline
     from gmmaudio.gmm import GMM as GMM
+    from gmmaudio.gmm import BayesianGMM as BayesianGMM
+    from gmmaudio.gmm import StudentTMixture as StudentTMixture
     from gmmaudio.hmm import GMMHMM as GMMHMM
     from gmmaudio.hmm import HMMFilter as HMMFilter
     from gmmaudio.persistence import load as load
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AnomalyDetector": "anomaly",
+    "BayesianGMM": "gmm",
     "GMM": "gmm",
     "GMMHMM": "hmm",
     "GmmAudioError": "errors",
@@ -36,6 +39,7 @@ _HOME = {
     "HMMFilter": "hmm",
     "Separator": "separation",
     "SpeakerIdentifier": "speaker",
+    "StudentTMixture": "gmm",
     "WordRecognizer": "words",
     "load": "persistence",
     "save": "persistence",

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     # Sound becomes a stream of numbers through the package's own front end, for machines that are listened to.
-    "anomaly": BASE | {"audio", "features", "gmm", "metrics", "persistence"},
+    "anomaly": BASE | {"audio", "features", "gmm", "hmm", "metrics", "persistence"},
     "cli": BASE
     | {
         "anomaly",

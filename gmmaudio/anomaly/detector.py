@@ -1,5 +1,6 @@
 """The detector: fit on normal data, then the same numbers for a batch, a block or a sample."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
-from gmmaudio._typing import AnyArray, Float64Array, IntArray
+from gmmaudio._typing import AnyArray, Float64Array
 from gmmaudio.anomaly import storage
 from gmmaudio.anomaly.calibration import CalibrationReport, report
 from gmmaudio.anomaly.engine import Engine
-from gmmaudio.anomaly.events import EventRule, EventTracker
-from gmmaudio.anomaly.heads import SEASONS_PER_DAY, SECONDS_PER_SEASON
-from gmmaudio.anomaly.results import BlockResult, Result
+from gmmaudio.anomaly.events import EventRule, EventTracker, alarm_probability, event_rates
+from gmmaudio.anomaly.results import BlockResult, Result, only_result
+from gmmaudio.anomaly.samples import as_rows, seasons
 from gmmaudio.anomaly.stream import Stream
 from gmmaudio.errors import ParameterError
 from gmmaudio.persistence import StoredModel, save
-from gmmaudio.validation import LARGEST_VALUE
 
 LEAST_ROWS = 100
 LEAST_MEMORY = 200
+MOST_MODES = 64
 SETTLE_WINDOWS = 10
 
 
@@ -40,6 +41,9 @@ class AnomalyDetector:
         Past samples that the present one is conditioned on.
     window : int
         Samples whose mean is the level.
+    n_modes : int
+        Modes of operation for a head that follows them with a hidden Markov model; 0 for none. What it learnt in `fit`
+        stays, even if the detector adapts.
     adaptive : bool
         Whether a stream goes on learning, slowly (memory of about 3000 samples), for streams whose normal course
         changes. A detector that does not adapt stays as it was fitted.
@@ -59,6 +63,8 @@ class AnomalyDetector:
 
     Notes
     -----
+    `event_rates` (after `fit`) says how many events the rule made of training samples at what p-values.
+
     Values that are not finite, or beyond 1e150, count as missing. Scores are never NaN: where nothing can be said
     they are 0 and the status says why. The state of a stream has a fixed size (eight channels: 39 KiB, and 280 KiB
     more if it adapts).
@@ -82,6 +88,7 @@ class AnomalyDetector:
         *,
         n_lags: int = 3,
         window: int = 48,
+        n_modes: int = 0,
         adaptive: bool = False,
         guarded: bool = True,
         memory: int = 3000,
@@ -90,6 +97,8 @@ class AnomalyDetector:
     ) -> None:
         if n_lags < 0 or window < 1:
             raise ParameterError(f"n_lags is {n_lags} and window {window}; n_lags >= 0 and window >= 1 are needed")
+        if n_modes == 1 or not 0 <= n_modes <= MOST_MODES:
+            raise ParameterError(f"n_modes is {n_modes}, but 2 to {MOST_MODES} modes, or 0 for none, are possible")
         if memory < LEAST_MEMORY:
             raise ParameterError(f"memory is {memory}, but at least {LEAST_MEMORY} scores are needed")
         if adaptive and settle_after and not guarded:
@@ -98,6 +107,7 @@ class AnomalyDetector:
             raise ParameterError(f"settle_after is {settle_after}, but it is a number of samples, 0 for never")
         self.n_lags = n_lags
         self.window = window
+        self.n_modes = n_modes
         self.adaptive = adaptive
         self.guarded = guarded
         self.memory = memory
@@ -106,6 +116,7 @@ class AnomalyDetector:
         self.settle_after: int = settle_after
         self.rule = rule or EventRule()
         self.channels: tuple[str, ...] = ()
+        self.event_rates: dict[float, float] = {}
         self._running: Stream | None = None
         self._start: dict[str, AnyArray] = {}
 
@@ -129,19 +140,21 @@ class AnomalyDetector:
             If there are fewer than 100 samples, too few complete ones, a channel without a number, or another number
             of names.
         """
-        rows = self._rows(X, None)
+        rows = as_rows(X, None)
         if len(rows) < LEAST_ROWS:
             raise ParameterError(f"X has {len(rows)} samples, but at least {LEAST_ROWS} normal ones are needed")
         names = tuple(map(str, range(rows.shape[1]) if channels is None else channels))
         if len(names) != rows.shape[1] or len(set(names)) != len(names):
             raise ParameterError(f"channels is {names}, but X needs {rows.shape[1]} names, all different")
-        season = _seasons(timestamps, len(rows))
-        sizes = {"n_lags": self.n_lags, "window": self.window}
+        season = seasons(timestamps, len(rows))
+        sizes = {"n_lags": self.n_lags, "window": self.window, "n_modes": self.n_modes}
         if self.adaptive:
             memory = self.memory if self.guarded else None
-            self._install(Engine.train_adaptive(rows, season, memory=memory, **sizes))
+            engine, scores = Engine.train_adaptive(rows, season, memory=memory, **sizes)
         else:
-            self._install(Engine.train(rows, season, **sizes))
+            engine, scores = Engine.train(rows, season, **sizes)
+        self._install(engine)
+        self.event_rates = event_rates(scores, self.rule)
         self.channels = names
         self._start = self.state_dict()
         return self
@@ -164,8 +177,8 @@ class AnomalyDetector:
             Before `fit`.
         """
         stream = self._stream()
-        rows = self._rows(X, stream.engine.config.n_channels)
-        scored, lasting, ended = stream.run(rows, _seasons(timestamps, len(rows)))
+        rows = as_rows(X, stream.engine.config.n_channels)
+        scored, lasting, ended = stream.run(rows, seasons(timestamps, len(rows)))
         scores = np.where(np.isnan(scored.scores), 0.0, scored.scores)
         unknown = np.isnan(scored.scores).tolist()
         empty: list[bool] = np.all(np.isnan(rows), axis=1).tolist()
@@ -173,9 +186,10 @@ class AnomalyDetector:
             "nodata" if none else "alarm" if alarm else "warmup" if early else "ok"
             for none, early, alarm in zip(empty, unknown, lasting, strict=True)
         )
+        modes = scored.modes if self.n_modes else None
         names = (*stream.engine.heads, "")
         heads = tuple(names[best] for best in scored.best.tolist())
-        return BlockResult(scores, statuses, scored.contributions, heads, tuple(ended), stream.tracker.current())
+        return BlockResult(scores, statuses, scored.contributions, heads, tuple(ended), stream.tracker.current(), modes)
 
     def update(self, x: npt.ArrayLike, timestamp: Any = None) -> Result:
         """Take the next sample of the stream: one number for each channel.
@@ -193,9 +207,7 @@ class AnomalyDetector:
             As for `process`.
         """
         row = np.atleast_1d(np.asarray(x))[np.newaxis]
-        block = self.process(row, None if timestamp is None else np.asarray([timestamp]))
-        event = block.events[0] if block.events else block.open_event
-        return Result(float(block.scores[0]), block.statuses[0], event, block.contributions[0], block.heads[0])
+        return only_result(self.process(row, None if timestamp is None else np.asarray([timestamp])))
 
     def score_samples(self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None) -> Float64Array:
         """Return −log10 p of each sample of a stream that starts at the first row; the current stream is not touched.
@@ -212,6 +224,80 @@ class AnomalyDetector:
     def calibration_report(self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None) -> CalibrationReport:
         """Compare nominal with realised false-alarm rates on normal data that `fit` has not seen."""
         return report(self.score_samples(X, timestamps))
+
+    def set_false_alarms(self, per_day: float, *, sample_period: float) -> Self:
+        """Set the rule's `alarm_p` so that normal data give this many events a day.
+
+        Alarms of normal samples come in clusters, which are one event each; how many events the rule makes at which
+        p-value, `fit` has counted out of fold (`event_rates`). Below the smallest p-value with five events they are
+        taken to be in proportion.
+
+        Parameters
+        ----------
+        per_day : float
+            How many false events are acceptable.
+        sample_period : float
+            Seconds from one sample to the next.
+
+        Raises
+        ------
+        ParameterError
+            If a value is not positive, or the samples of a day are too few for so many events.
+        NotFittedError
+            Before `fit`.
+        """
+        tracker = self._stream().tracker
+        p = alarm_probability(per_day, sample_period, event_rates=self.event_rates)
+        self.rule = dataclasses.replace(self.rule, alarm_p=p, leave_p=max(p, self.rule.leave_p))
+        tracker.set_rule(self.rule)
+        return self
+
+    def adapt(
+        self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None, *, relevance_factor: float = 200.0
+    ) -> Self:
+        """Fit what was learnt to another machine of the same kind; its stream goes on after these samples.
+
+        The level of each channel is taken from the samples; all else is estimated as if what was learnt before had
+        been so many samples at that level (maximum a posteriori; Gauvain & Lee 1994). p-values and modes stay.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_channels) or (n_samples,)
+            Normal data of the machine in the order of time; NaN is missing.
+        timestamps : array-like, shape (n_samples,), optional
+            As in `fit`.
+        relevance_factor : float
+            Weight of what was learnt, in samples.
+
+        Raises
+        ------
+        ParameterError
+            If there are fewer than 100 samples, as for `process`, or the factor is not above 0.
+        NotFittedError
+            Before `fit`.
+        """
+        stream = self._stream()
+        rows = as_rows(X, stream.engine.config.n_channels)
+        if len(rows) < LEAST_ROWS:
+            raise ParameterError(f"X has {len(rows)} samples, but at least {LEAST_ROWS} normal ones are needed")
+        if not relevance_factor > 0:
+            raise ParameterError(f"relevance_factor is {relevance_factor}, but it is a number of samples above 0")
+        season = seasons(timestamps, len(rows))
+        self.reset()
+        stream.engine.settle(rows, season, moved=np.arange(rows.shape[1]), n_prior=relevance_factor)
+        stream.engine.forget_stream()
+        self._start = self.state_dict()
+        stream.tracker.place[0] = len(rows)
+        return self
+
+    def twin(self) -> Self:
+        """Return a detector that shares what `fit` learnt, at the start of a stream of its own."""
+        other = type(self)(**self._settings())
+        other._install(self._stream().engine.twin())
+        other.channels, other.event_rates = self.channels, self.event_rates
+        other._start = self._start
+        other.reset()
+        return other
 
     @property
     def n_seen(self) -> int:
@@ -247,6 +333,15 @@ class AnomalyDetector:
         for name, array in arrays.items():
             array[...] = state[name]
 
+    def start_state(self) -> dict[str, AnyArray]:
+        """Return a copy of the state that a new stream begins with."""
+        return {name: array.copy() for name, array in self._start.items()}
+
+    def load_start(self, state: Mapping[str, AnyArray]) -> None:
+        """Begin a new stream with a copy made by `start_state`, and so each after a `reset`; errors as `load_state`."""
+        self.load_state(state)
+        self._start = self.state_dict()
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the detector with the state of its stream to a file; `gmmaudio.load` reads it.
 
@@ -259,7 +354,8 @@ class AnomalyDetector:
 
     def to_stored(self) -> StoredModel:
         """Return what a model file holds: settings, calibrations, the state after `fit` and the present one."""
-        return storage.to_stored(self._stream(), self._settings(), start=self._start, channels=self.channels)
+        facts = {"channels": list(self.channels), "event_rates": [list(pair) for pair in self.event_rates.items()]}
+        return storage.to_stored(self._stream(), self._settings(), facts, start=self._start)
 
     @classmethod
     def from_stored(cls, stored: StoredModel) -> Self:
@@ -273,8 +369,8 @@ class AnomalyDetector:
         detector = cls(**storage.settings(stored))
         detector._install(storage.engine(stored))
         detector.channels = storage.channels(stored)
-        detector.load_state(storage.state(stored, "start."))
-        detector._start = detector.state_dict()
+        detector.event_rates = {float(p): float(rate) for p, rate in stored.config["event_rates"]}
+        detector.load_start(storage.state(stored, "start."))
         detector.load_state(storage.state(stored, "now."))
         return detector
 
@@ -283,6 +379,7 @@ class AnomalyDetector:
         return {
             "n_lags": self.n_lags,
             "window": self.window,
+            "n_modes": self.n_modes,
             "adaptive": self.adaptive,
             "guarded": self.guarded,
             "memory": self.memory,
@@ -300,35 +397,3 @@ class AnomalyDetector:
         if self._running is None:
             raise NotFittedError("this AnomalyDetector is not fitted yet; call fit with normal data first")
         return self._running
-
-    def _rows(self, X: npt.ArrayLike, n_channels: int | None) -> Float64Array:
-        """Return samples as (n_samples, n_channels) float64 with NaN where there is no usable number."""
-        try:
-            rows = np.array(X, dtype=np.float64, order="C")
-        except (TypeError, ValueError) as error:
-            raise ParameterError(f"X is not an array of real numbers ({error})") from error
-        if rows.ndim == 1:
-            rows = rows[:, np.newaxis]
-        if rows.ndim != 2 or rows.shape[1] == 0 or (n_channels is not None and rows.shape[1] != n_channels):
-            raise ParameterError(f"X has shape {rows.shape}, but (n_samples, {n_channels or 'n_channels'}) is needed")
-        rows[~(np.abs(rows) <= LARGEST_VALUE)] = np.nan
-        return rows
-
-
-def _seasons(timestamps: npt.ArrayLike | None, n: int) -> IntArray:
-    """Return the hour of the day of each time stamp, −1 where it is not known."""
-    if timestamps is None:
-        return np.full(n, -1, dtype=np.int64)
-    stamps = np.asarray(timestamps)
-    if stamps.shape != (n,):
-        raise ParameterError(f"timestamps has shape {stamps.shape}, but there are {n} samples; give one for each")
-    if stamps.dtype.kind == "M":
-        known = ~np.isnat(stamps)
-        seconds = stamps.astype("datetime64[s]").astype(np.int64).astype(np.float64)
-    elif stamps.dtype.kind in "iuf":
-        seconds = stamps.astype(np.float64)
-        known = np.abs(seconds) < 1e15
-    else:
-        raise ParameterError(f"timestamps is of type {stamps.dtype}; give datetime64 or seconds since the epoch")
-    hours = np.where(known, seconds, 0.0) // SECONDS_PER_SEASON % SEASONS_PER_DAY
-    return np.where(known, hours.astype(np.int64), -1)

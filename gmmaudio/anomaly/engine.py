@@ -8,6 +8,7 @@ scores of the training data, an adaptive one from the scores that its stream has
 import itertools
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,11 @@ from gmmaudio.anomaly.calibration import LEAST_SCORES, TailCalibration
 from gmmaudio.anomaly.heads import Block, HeadConfig, make_heads
 from gmmaudio.anomaly.regime import level_shift
 from gmmaudio.anomaly.running import RecordTail, RunningTail, WindowTail
+from gmmaudio.anomaly.scaling import spread
 from gmmaudio.errors import ParameterError
+
+if TYPE_CHECKING:
+    from gmmaudio.anomaly.modes import ModeHead
 
 N_FOLDS = 5
 LEAST_WINDOWS = 40
@@ -45,12 +50,15 @@ class Scored:
         Index of the deciding head, −1 for none.
     raw : ndarray, shape (n, n_heads)
         Scores of the heads before calibration.
+    modes : ndarray, shape (n,)
+        The most probable mode of operation, −1 for none.
     """
 
     scores: Float64Array
     contributions: Float64Array
     best: IntArray
     raw: Float64Array
+    modes: IntArray
 
 
 @dataclass(eq=False)
@@ -78,41 +86,53 @@ class Engine:
     def __post_init__(self) -> None:
         self.center = self.center.copy()
         self.heads = make_heads(self.config)
-        self.learners = {name: head.learner() for name, head in self.heads.items()}
+        self.learners = {name: head.learner() for name, head in self.heads.items() if name != "modes"}
 
     @classmethod
-    def train(cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int) -> "Engine":
-        """Learn from the rows of a normal stream, for good.
+    def train(
+        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, n_modes: int = 0
+    ) -> tuple["Engine", Float64Array]:
+        """Learn from the rows of a normal stream, for good; return also their −log10 p, out of fold.
 
         Raises
         ------
         ParameterError
             If the rows are too few or too incomplete.
         """
-        engine = cls(HeadConfig(X.shape[1], n_lags, window, 1.0, 0.0), *_spread(X))
-        engine._run_heads(engine.block(X, season), learn=True)
+        engine = cls(HeadConfig(X.shape[1], n_lags, window, 1.0, 0.0, n_modes), *spread(X))
+        engine._learn([(X, season)])
         engine._check_learnt(len(X))
-        engine._calibrate(X, season)
+        fused = engine._calibrate(X, season)
         engine.forget_stream()
-        return engine
+        return engine, engine.calibrations[FUSED].apply(fused)
 
     @classmethod
     def train_adaptive(
-        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, memory: int | None
-    ) -> "Engine":
-        """Learn from the rows of a normal stream, one after the other.
+        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, memory: int | None, n_modes: int = 0
+    ) -> tuple["Engine", Float64Array]:
+        """Learn from the rows of a normal stream, one after the other; return also −log10 p of each given the earlier.
 
         Raises
         ------
         ParameterError
             As for `train`.
         """
-        config = HeadConfig(X.shape[1], n_lags, window, FORGETTING, RATE)
-        engine = cls(config, *_spread(X), tails=running_tails(config, memory))
-        engine.score(X, season, learn=True)
+        config = HeadConfig(X.shape[1], n_lags, window, FORGETTING, RATE, n_modes)
+        engine = cls(config, *spread(X), tails=running_tails(config, memory))
+        engine._learn_modes([(X, season)])
+        scores = engine.score(X, season, learn=True).scores
         engine._check_learnt(len(X))
         engine.forget_stream()
-        return engine
+        return engine, scores
+
+    def twin(self) -> "Engine":
+        """Return an engine of the same training; what its stream changes is its own."""
+        memory = len(self.windows[FUSED].arrays["ring"]) if self.windows else None
+        tails = running_tails(self.config, memory) if self.tails else {}
+        other = Engine(self.config, self.center, self.scale, self.calibrations, tails)
+        if self.mode_head is not None and other.mode_head is not None:
+            other.mode_head.hmm = self.mode_head.hmm
+        return other
 
     @property
     def windows(self) -> dict[str, WindowTail]:
@@ -139,7 +159,9 @@ class Engine:
             scores = np.where(np.isnan(scores), fused, scores)
         scores[np.isnan(X).all(axis=1)] = np.nan
         _calibration_kernels.divide(contributions, scores)
-        return Scored(scores, contributions, np.where(np.isnan(scores), -1, best), np.column_stack(list(raw.values())))
+        best = np.where(np.isnan(scores), -1, best)
+        modes = np.full(len(X), -1) if self.mode_head is None else self.mode_head.modes
+        return Scored(scores, contributions, best, np.column_stack(list(raw.values())), modes)
 
     def levels(self, neg_log10_p: float) -> Float64Array:
         """Return the raw score of each head that alone makes a guarded engine's p-value this one, at present.
@@ -209,6 +231,30 @@ class Engine:
                 named |= {f"{name}.learner.{key}": array for key, array in self.learners[name].recent.items()}
         return named
 
+    @property
+    def mode_head(self) -> "ModeHead | None":
+        """The head of the modes of operation, where there is one."""
+        if not self.config.n_modes:
+            return None
+        from gmmaudio.anomaly.modes import ModeHead
+
+        head = self.heads["modes"]
+        assert isinstance(head, ModeHead)
+        return head
+
+    def _learn(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
+        """Let every head learn from stretches of a stream."""
+        for X, season in stretches:
+            self.forget_stream()
+            self._run_heads(self.block(X, season), learn=True)
+        self._learn_modes(stretches)
+        self.forget_stream()
+
+    def _learn_modes(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
+        """Let the modes of operation be learnt, where they are asked for."""
+        if self.mode_head is not None:
+            self.mode_head.train([self.block(X, season).standard for X, season in stretches])
+
     def _check_learnt(self, n_rows: int) -> None:
         """Refuse training rows of which too few are complete."""
         count, _, next_update = self.heads["conditional"].learned["count"]
@@ -219,17 +265,13 @@ class Engine:
                 f"{self.config.n_lags} rows before, but {wanted} are needed; give more normal data without gaps"
             )
 
-    def _calibrate(self, X: Float64Array, season: IntArray) -> None:
-        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen."""
+    def _calibrate(self, X: Float64Array, season: IntArray) -> Float64Array:
+        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen; return the fused."""
         pieces: list[tuple[dict[str, Float64Array], Float64Array]] = []
         edges = np.linspace(0, len(X), N_FOLDS + 1).astype(int)
         for first, end in itertools.pairwise(edges):
             fold = Engine(self.config, self.center, self.scale)
-            for part in (slice(0, first), slice(end, len(X))):
-                if part.start < (part.stop or 0):
-                    fold.forget_stream()
-                    fold._run_heads(fold.block(X[part], season[part]), learn=True)
-            fold.forget_stream()
+            fold._learn([(X[part], season[part]) for part in (slice(0, first), slice(end, len(X)))])
             pieces.append(fold._run_heads(fold.block(X[first:end], season[first:end]), learn=False))
         raw = {name: np.concatenate([scores[name] for scores, _ in pieces]) for name in self.heads}
         shares = np.concatenate([part for _, part in pieces], axis=1)
@@ -241,6 +283,7 @@ class Engine:
                 self.calibrations[name] = TailCalibration.fit(raw[name])
         fused, _, _ = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
         self.calibrations[FUSED] = TailCalibration.fit(fused)
+        return fused
 
     def _run_heads(self, block: Block, *, learn: bool) -> tuple[dict[str, Float64Array], Float64Array]:
         """Return the raw scores of each head and their stacked shares."""
@@ -276,18 +319,3 @@ def running_tails(config: HeadConfig, memory: int | None) -> dict[str, RunningTa
     if memory is None:
         return {name: RecordTail() for name in names}
     return {name: WindowTail(memory) for name in (*names, FUSED)}
-
-
-def _spread(X: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return mean and standard deviation of each channel; a constant one gets a tenth of its value, or 1."""
-    valid = ~np.isnan(X)
-    if not valid.any(axis=0).all():
-        channel = int(np.flatnonzero(~valid.any(axis=0))[0])
-        raise ParameterError(f"channel {channel} has no number in the training data; leave it out or repair it")
-    first = np.array([column[ok][0] for column, ok in zip(X.T, valid.T, strict=True)])
-    # Relative to the first value, so that a large offset costs no digits.
-    center = first + np.nanmean(X - first, axis=0)
-    scale = np.nanstd(X - first, axis=0)
-    constant = scale <= 1e-12 * np.abs(center)
-    fallback = np.where(center == 0.0, 1.0, 0.1 * np.abs(center))
-    return center, np.where(constant, fallback, scale)

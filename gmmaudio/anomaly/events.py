@@ -6,13 +6,17 @@ reaches `enter` and goes on while it stays at or above `leave`; dips of up to `m
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import BoolArray, Float64Array
+from gmmaudio._typing import BoolArray, Float64Array, IntArray
 from gmmaudio.errors import ParameterError
+
+_RATE_PROBABILITIES = (0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 1e-5, 1e-6)
+_ENOUGH_EVENTS = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Event:
         `"open"` while it lasts, `"closed"` after.
     kind : str
         `"anomaly"`, or `"regime change"` where what was strange has become the normal course and has been learnt.
+    mode : int or None
+        Most probable mode of operation at the peak, where the detector knows modes.
     """
 
     start: int
@@ -40,6 +46,7 @@ class Event:
     channels: tuple[int, ...]
     state: str
     kind: str = "anomaly"
+    mode: int | None = None
 
     @property
     def p(self) -> float:
@@ -86,10 +93,10 @@ class EventRule:
                 raise ParameterError(f"{name} is {getattr(self, name)}, but it is a number of samples from {least} on")
 
 
-def alarm_probability(false_alarms_per_day: float, sample_period: float) -> float:
-    """Return the p-value at which normal samples reach it this often, as single samples.
-
-    Samples in a row that belong to one event count once for the operator, so this is an upper bound on the events.
+def alarm_probability(
+    false_alarms_per_day: float, sample_period: float, *, event_rates: Mapping[float, float] | None = None
+) -> float:
+    """Return the p-value at which normal samples give so many events a day.
 
     Parameters
     ----------
@@ -97,25 +104,73 @@ def alarm_probability(false_alarms_per_day: float, sample_period: float) -> floa
         How many are acceptable.
     sample_period : float
         Seconds from one sample to the next.
+    event_rates : mapping of float to float, optional
+        Events for each sample at some p-values (see `event_rates`). Without it single samples are counted, which are
+        more than the events, since what is strange for long is one event.
 
     Raises
     ------
     ParameterError
-        If either is not positive, or there are not that many samples in a day.
+        If a number is not positive, or the samples of a day are too few.
 
     Examples
     --------
     >>> alarm_probability(1, sample_period=86.4)
     0.001
+    >>> four_to_an_event = {1e-3: 2.5e-4, 1e-2: 2.5e-3}
+    >>> round(alarm_probability(1, sample_period=86.4, event_rates=four_to_an_event), 6)
+    0.004
     """
     if not (false_alarms_per_day > 0 and sample_period > 0):
         raise ParameterError(
             f"false_alarms_per_day is {false_alarms_per_day} and sample_period {sample_period}; both must be above 0"
         )
-    p = false_alarms_per_day * sample_period / 86400
+    wanted = false_alarms_per_day * sample_period / 86400
+    p = wanted if not event_rates else _p_of_rate(wanted, event_rates)
     if p >= 1:
         raise ParameterError(f"{false_alarms_per_day} alarms a day are more than its {86400 / sample_period:g} samples")
     return p
+
+
+def event_rates(scores: npt.ArrayLike, rule: EventRule) -> dict[float, float]:
+    """Return how many events a rule makes of normal samples, for each sample, at p-values from 0.1 down.
+
+    A rate over its p-value is the runs estimate of the extremal index (Coles 2001, section 5.3.3: clusters over
+    exceedances), with the clusters that the rule makes. p-values that give fewer than five events are left out.
+
+    Parameters
+    ----------
+    scores : array-like, shape (n_samples,)
+        −log10 p of normal samples that the detector was not trained on; NaN counts as 0.
+    rule : EventRule
+        What makes an event; its `alarm_p` is not used.
+
+    Examples
+    --------
+    >>> scores = np.zeros(1000)
+    >>> scores[::100], scores[1::100] = 1.5, 1.5  # ten times two samples in a row
+    >>> event_rates(scores, EventRule(merge_gap=0))
+    {0.1: 0.01, 0.05: 0.01}
+    """
+    values = np.nan_to_num(np.asarray(scores, dtype=np.float64))
+    rates: dict[float, float] = {}
+    for p in _RATE_PROBABILITIES:
+        events = find_events(values, replace(rule, alarm_p=p, leave_p=max(p, rule.leave_p)))
+        if len(events) < _ENOUGH_EVENTS:
+            break
+        rates[p] = len(events) / len(values)
+    return rates
+
+
+def _p_of_rate(wanted: float, rates: Mapping[float, float]) -> float:
+    """Return the p-value of a rate of events: interpolated between logarithms, in proportion outside."""
+    ordered = sorted(rates)
+    levels = np.maximum.accumulate([rates[p] for p in ordered])
+    if wanted <= levels[0]:
+        return float(ordered[0] * wanted / levels[0])
+    if wanted >= levels[-1]:
+        return float(ordered[-1] * wanted / levels[-1])
+    return float(np.exp(np.interp(np.log(wanted), np.log(levels), np.log(ordered))))
 
 
 def running_peaks(scores: npt.ArrayLike, refractory: int) -> Float64Array:
@@ -190,24 +245,34 @@ class EventTracker:
     """Follows a stream of scores and tells its events; its memory is two arrays.
 
     `place` holds the number of samples seen and, of the event that lasts, start (−1: none), last sample at or above
-    the leaving level and peak, the score there, and the end of the event before; `parts` its channels' contributions.
+    the leaving level and peak, the score there, the end of the event before, and the mode of operation at the peak (−1:
+    not known); `parts` its channels' contributions.
     """
 
     def __init__(self, rule: EventRule, n_channels: int) -> None:
-        self.rule = rule
-        self.place = np.array([0.0, -1.0, -1.0, -1.0, 0.0, -math.inf])
+        self.set_rule(rule)
+        self.place = np.array([0.0, -1.0, -1.0, -1.0, 0.0, -math.inf, -1.0])
         self.parts = np.zeros(n_channels)
+
+    def set_rule(self, rule: EventRule) -> None:
+        """Go on by another rule."""
+        self.rule = rule
         self.enter, self.leave = -math.log10(rule.alarm_p), -math.log10(rule.leave_p)
 
     def run(
-        self, scores: Float64Array, contributions: Float64Array, still: BoolArray | None = None
+        self,
+        scores: Float64Array,
+        contributions: Float64Array,
+        *,
+        still: BoolArray | None = None,
+        modes: IntArray | None = None,
     ) -> tuple[list[bool], list[Event]]:
         """Return for each sample whether an event lasts there, and the events that ended.
 
         Samples that are `still` strange keep an event going whatever their score, but begin none.
         """
         going_on = (scores >= self.leave if still is None else (scores >= self.leave) | still).tolist()
-        index, start, last, peak, top, previous_end = self.place.tolist()
+        index, start, last, peak, top, previous_end, mode = self.place.tolist()
         lasting, ended = [], []
         for row, score in enumerate(scores.tolist()):
             if start < 0 and score >= self.enter and index > previous_end + self.rule.refractory:
@@ -218,32 +283,33 @@ class EventTracker:
                     last = index
                     self.parts += contributions[row]
                     if score > top:
-                        peak, top = index, score
+                        peak, top, mode = index, score, -1.0 if modes is None else float(modes[row])
                 elif index - last > self.rule.merge_gap:
                     if last - start + 1 >= self.rule.min_duration:
-                        ended.append(self._event(start, last, peak, top, "closed"))
+                        ended.append(self._event(start, last, peak, top, mode, "closed"))
                         previous_end = last
                     start = -1.0
             lasting.append(start >= 0 and last - start + 1 >= self.rule.min_duration)
             index += 1
-        self.place[:] = index, start, last, peak, top, previous_end
+        self.place[:] = index, start, last, peak, top, previous_end, mode
         return lasting, ended
 
     def current(self) -> Event | None:
         """Return the event that lasts, if it is long enough to tell."""
-        _, start, last, peak, top, _ = self.place.tolist()
+        _, start, last, peak, top, _, mode = self.place.tolist()
         if start < 0 or last - start + 1 < self.rule.min_duration:
             return None
-        return self._event(start, last, peak, top, "open")
+        return self._event(start, last, peak, top, mode, "open")
 
     def settle(self) -> Event:
         """End the event that lasts, as a change of regime that the last sample completes."""
-        index, start, _, peak, top, _ = self.place.tolist()
+        index, start, _, peak, top, _, mode = self.place.tolist()
         self.place[1], self.place[5] = -1.0, index - 1.0
-        return replace(self._event(start, index - 1.0, peak, top, "closed"), kind="regime change")
+        return replace(self._event(start, index - 1.0, peak, top, mode, "closed"), kind="regime change")
 
-    def _event(self, start: float, end: float, peak: float, score: float, state: str) -> Event:
+    def _event(self, start: float, end: float, peak: float, score: float, mode: float, state: str) -> Event:
         """Return the event with its channels in order."""
         order = np.argsort(-self.parts, kind="stable")
         channels = tuple(int(c) for c in order if self.parts[c] > 0)
-        return Event(int(start), int(end), int(peak), score, channels, state)
+        known = None if mode < 0 else int(mode)
+        return Event(int(start), int(end), int(peak), score, channels, state, mode=known)

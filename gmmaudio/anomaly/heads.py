@@ -43,6 +43,8 @@ class HeadConfig:
         Factor by which older samples lose weight with each new one, 1 for plain averages.
     rate : float
         Least weight of a new sample in the running means of level and season, 0 for plain averages.
+    n_modes : int
+        Modes of operation, 0 where nobody asks for them.
     """
 
     n_channels: int
@@ -50,6 +52,7 @@ class HeadConfig:
     window: int
     forgetting: float
     rate: float
+    n_modes: int = 0
 
 
 class Head(Protocol):
@@ -292,4 +295,8 @@ def make_heads(config: HeadConfig) -> dict[str, Head]:
     heads: dict[str, Head] = {"conditional": ConditionalHead(config)}
     if config.n_channels > 1:
         heads["joint"] = JointHead(config)
+    if config.n_modes:
+        from gmmaudio.anomaly.modes import ModeHead
+
+        heads["modes"] = ModeHead(config)
     return heads | {"level": LevelHead(config), "seasonal": SeasonalHead(config), "range": RangeHead(config)}

@@ -84,23 +84,30 @@ class LineSplitter:
 def pipe_lines(descriptor: int, stop: Stop) -> Iterator[str | None]:
     """Yield the lines of a pipe until it ends or a stop is asked for; an unfinished line counts at the end only."""
     splitter = LineSplitter()
+    for block in pipe_blocks(descriptor, stop):
+        for line, _ in splitter.push(block):
+            yield line
+    if not stop.is_asked():
+        for line, _ in splitter.flush():
+            yield line
+
+
+def pipe_blocks(descriptor: int, stop: Stop) -> Iterator[bytes]:
+    """Yield what comes through a pipe until it ends or a stop is asked for."""
     while not stop.is_asked():
         stop.wait(descriptor)
-        if stop.is_asked():
+        if stop.is_asked() or not (block := os.read(descriptor, BLOCK)):
             return
-        block = os.read(descriptor, BLOCK)
-        for line, _ in splitter.push(block) if block else splitter.flush():
-            yield line
-        if not block:
-            return
+        yield block
 
 
 class FollowedFile:
     """The lines of a file that other programs append to, rotate or truncate.
 
     A file that was renamed is read to its end before the new one of that name is opened; one that became shorter is
-    read again from its start; one that is not there is waited for. A file that is truncated and grows beyond the old
-    size between two looks cannot be told from one that grew.
+    read again from its start; one that is not there, or not to be read, is waited for. A file that is truncated and
+    grows beyond the old size between two looks cannot be told from one that grew, and of files that were renamed one
+    after the other while nobody followed only the one that was read last is finished.
 
     Parameters
     ----------
@@ -167,7 +174,7 @@ class FollowedFile:
         """Whether the name now stands for another file, or for the same one cut short."""
         try:
             now = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return False
         if self._descriptor < 0:
             return True
@@ -182,7 +189,7 @@ class FollowedFile:
         self._splitter = LineSplitter()
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             self._descriptor = -1
         self._offset = self._read_to = offset
 

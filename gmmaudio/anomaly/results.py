@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from gmmaudio._typing import Float64Array
+import numpy as np
+
+from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.anomaly.events import Event
 
 
@@ -24,6 +26,8 @@ class Result:
         Parts of the channels; they add up to the score, or are all 0.
     head : str
         Which question was answered most strangely; empty where nothing can be said.
+    mode : int or None
+        The most probable mode of operation, where the detector knows modes.
     """
 
     score: float
@@ -31,6 +35,7 @@ class Result:
     event: Event | None
     contributions: Float64Array
     head: str
+    mode: int | None = None
 
     @property
     def p(self) -> float:
@@ -56,6 +61,8 @@ class BlockResult:
         Events that ended in the block.
     open_event : Event or None
         The event that lasts at its end.
+    modes : ndarray of int, shape (n_samples,), or None
+        The most probable mode of operation at each sample, −1 for none, where the detector knows modes.
     """
 
     scores: Float64Array
@@ -64,3 +71,35 @@ class BlockResult:
     heads: tuple[str, ...]
     events: tuple[Event, ...]
     open_event: Event | None
+    modes: IntArray | None = None
+
+
+def only_result(block: BlockResult) -> Result:
+    """Return what a block of one sample says of it."""
+    event = block.events[0] if block.events else block.open_event
+    mode = None if block.modes is None or block.modes[0] < 0 else int(block.modes[0])
+    return Result(float(block.scores[0]), block.statuses[0], event, block.contributions[0], block.heads[0], mode)
+
+
+def blank_block(rows: Float64Array) -> BlockResult:
+    """Return that nothing can be said of these rows yet."""
+    empty: list[bool] = np.all(np.isnan(rows), axis=1).tolist()
+    statuses = tuple("nodata" if none else "warmup" for none in empty)
+    return BlockResult(np.zeros(len(rows)), statuses, np.zeros(rows.shape), ("",) * len(rows), (), None)
+
+
+def joined_blocks(first: BlockResult, second: BlockResult) -> BlockResult:
+    """Return two blocks that follow one another as one."""
+    modes = second.modes
+    if modes is not None:
+        earlier = np.full(len(first.scores), -1) if first.modes is None else first.modes
+        modes = np.concatenate([earlier, modes])
+    return BlockResult(
+        np.concatenate([first.scores, second.scores]),
+        first.statuses + second.statuses,
+        np.concatenate([first.contributions, second.contributions]),
+        first.heads + second.heads,
+        first.events + second.events,
+        second.open_event,
+        modes,
+    )

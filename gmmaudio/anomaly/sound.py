@@ -6,13 +6,13 @@ logarithms of powers. What is left at the end of a recording, less than a period
 """
 
 import dataclasses
-import itertools
+import math
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import AnyArray, Float64Array
 from gmmaudio.anomaly.tables import Table
 from gmmaudio.audio import stream_blocks
 from gmmaudio.audio.reading import ChannelPolicy
@@ -20,6 +20,7 @@ from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.features import FeaturePipeline, MfccConfig
 from gmmaudio.features.config import Config, check_range
 from gmmaudio.features.mel import cosine_transform, mel_bank
+from gmmaudio.stage import Stage
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".snd", ".w64", ".caf", ".sph"}
 
@@ -120,32 +121,80 @@ def read_sound(path: str | Path, config: SoundConfig) -> Table:
     >>> table.values.shape, table.channels[int(table.values[0].argmax())]
     ((3, 8), '984 Hz')
     """
-    pipeline = FeaturePipeline(mfcc=config.mfcc, deltas=None)
     channel: ChannelPolicy = "mix" if config.mix else config.channel
+    stage = SoundRows(config)
     with stream_blocks(path, sample_rate=config.sample_rate, channel=channel) as stream:
-        blocks = [*(pipeline.push(block) for block in stream), pipeline.flush()]
-    frames: Float64Array = np.concatenate(blocks).astype(np.float64)
-    if config.features == "log_mel":
-        frames = frames @ cosine_transform(config.n_mels, config.n_mels, norm="ortho", lifter=0.0).T
-    rows = pool(frames, frame_shift=config.mfcc.frame_shift, period=config.period, pooling=config.pooling)
+        rows = np.concatenate([*(stage.push(block) for block in stream), stage.flush()])
     if not len(rows):
         raise GmmAudioError(f"{path} is shorter than the {config.period:g} s that one row covers")
     times: Float64Array = config.period * np.arange(len(rows), dtype=np.float64)
     return Table(rows, times, config.channels)
 
 
-def pool(frames: Float64Array, *, frame_shift: float, period: float, pooling: str) -> Float64Array:
-    """Return the mean or the maximum of the frames that begin in each period; the last, incomplete one is left out.
+@dataclasses.dataclass
+class _RowsState:
+    """Frames that are in no row yet, and the number of rows that were given."""
 
-    Raises
-    ------
-    ParameterError
-        If the pooling is unknown.
+    frames: Float64Array
+    n_rows: int
+
+
+class SoundRows(Stage):
+    """Turns samples into rows, the same bits however the samples are cut.
+
+    Parameters
+    ----------
+    config : SoundConfig
+        What the rows are.
     """
-    if pooling not in ("mean", "max"):
-        raise ParameterError(f"pooling is {pooling!r}, but known are mean and max")
-    n_rows = int((len(frames) * frame_shift + 1e-9) // period)
-    edges = np.ceil(np.arange(n_rows + 1) * period / frame_shift - 1e-9).astype(int)
-    reduce = np.mean if pooling == "mean" else np.max
-    rows = [reduce(frames[first:end], axis=0) for first, end in itertools.pairwise(edges.tolist())]
-    return np.array(rows).reshape(n_rows, frames.shape[1])
+
+    _state: _RowsState
+
+    def __init__(self, config: SoundConfig) -> None:
+        self.config = config
+        self._pipeline = FeaturePipeline(mfcc=config.mfcc, deltas=None)
+        self._turn = np.eye(config.n_mfcc)
+        if config.features == "log_mel":
+            self._turn = cosine_transform(config.n_mels, config.n_mels, norm="ortho", lifter=0.0).T
+        self.reset()
+
+    @property
+    def lookahead(self) -> int:
+        """Samples after the first of a row that it still needs."""
+        frames = self._first_frame(1) * self.config.mfcc.frame_shift_samples
+        return frames + self._pipeline.lookahead
+
+    def _parts(self) -> dict[str, Stage]:
+        return {"pipeline": self._pipeline}
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        self._state = _RowsState(np.zeros((0, len(self.config.channels))), 0)
+        self._pipeline.reset()
+
+    def push(self, rows: AnyArray) -> Float64Array:
+        """Take samples and return the rows that are complete."""
+        return self._pooled(self._pipeline.push(rows))
+
+    def flush(self) -> Float64Array:
+        """End the stream; a row that is not complete is left out."""
+        rows = self._pooled(self._pipeline.flush())
+        self.reset()
+        return rows
+
+    def _pooled(self, frames: AnyArray) -> Float64Array:
+        """Return the mean or the maximum of the frames that begin in each period, once they are all there."""
+        state = self._state
+        kept: Float64Array = np.concatenate([state.frames, frames.astype(np.float64)])
+        origin, rows = self._first_frame(state.n_rows), []
+        while (end := self._first_frame(state.n_rows + 1)) <= origin + len(kept):
+            # Turned row by row: the last bits of a product depend on how many rows it is done for.
+            part = kept[self._first_frame(state.n_rows) - origin : end - origin] @ self._turn
+            rows.append(part.mean(axis=0) if self.config.pooling == "mean" else part.max(axis=0))
+            state.n_rows += 1
+        state.frames = kept[self._first_frame(state.n_rows) - origin :].copy()
+        return np.array(rows).reshape(len(rows), len(self.config.channels))
+
+    def _first_frame(self, row: int) -> int:
+        """Return the number of the first frame that begins in a row."""
+        return math.ceil(row * self.config.period / self.config.mfcc.frame_shift - 1e-9)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,25 +15,29 @@ from gmmaudio.anomaly.stream import Stream
 from gmmaudio.errors import GmmAudioError
 from gmmaudio.persistence import StoredModel
 
+if TYPE_CHECKING:
+    from gmmaudio.hmm import HmmParams
+
 KIND = "anomaly_detector"
 
 
 def to_stored(
-    stream: Stream, settings: Mapping[str, Any], *, start: Mapping[str, AnyArray], channels: tuple[str, ...]
+    stream: Stream, settings: Mapping[str, Any], facts: Mapping[str, Any], *, start: Mapping[str, AnyArray]
 ) -> StoredModel:
-    """Return what a model file holds: settings, calibrations, the state after training and the present one."""
+    """Return what a model file holds: settings, facts, calibrations, the state after training and the present one."""
     engine = stream.engine
     arrays: dict[str, AnyArray] = {"scale": engine.scale}
     for name, calibration in engine.calibrations.items():
         arrays |= {f"calibration.{name}.levels": calibration.levels, f"calibration.{name}.tail": calibration.tail}
+    if engine.mode_head is not None and engine.mode_head.hmm is not None:
+        arrays |= {f"modes.{name}": array for name, array in engine.mode_head.hmm.to_stored().arrays.items()}
     arrays |= {f"start.{name}": array for name, array in start.items()}
     arrays |= {f"now.{name}": array.copy() for name, array in stream.arrays().items()}
     config = {
         "head": dataclasses.asdict(engine.config),
         "settings": dict(settings) | {"rule": dataclasses.asdict(settings["rule"])},
         "calibrations": list(engine.calibrations),
-        "channels": list(channels),
-    }
+    } | dict(facts)
     return StoredModel(KIND, config, arrays)
 
 
@@ -55,9 +59,11 @@ def engine(stored: StoredModel) -> Engine:
     """Return the engine before its state is loaded, its size checked against what the file holds."""
     config, arrays = stored.config, stored.arrays
     head, found = HeadConfig(**config["head"]), config["settings"]
-    if (head.n_lags, head.window) != (found["n_lags"], found["window"]):
+    if (head.n_lags, head.window, head.n_modes) != (found["n_lags"], found["window"], found["n_modes"]):
         raise GmmAudioError("its heads have other sizes than its settings say")
     sizes: dict[str, tuple[Any, ...]] = {"conditional.recent.history": (head.n_lags, head.n_channels)}
+    if head.n_modes:
+        sizes["modes.recent.mantissas"] = (head.n_modes,)
     sizes["level.recent.recent"] = (head.window, head.n_channels)
     memory = found["memory"] if found["guarded"] else None
     if found["adaptive"] and memory is not None:
@@ -75,7 +81,21 @@ def engine(stored: StoredModel) -> Engine:
     if not found["adaptive"] and "fused" not in calibrations:
         raise GmmAudioError("it has no calibration of the fused score")
     tails = running_tails(head, memory) if found["adaptive"] else {}
-    return Engine(head, center, scale, calibrations, tails)
+    built = Engine(head, center, scale, calibrations, tails)
+    if built.mode_head is not None:
+        built.mode_head.hmm = _modes(head, arrays)
+    return built
+
+
+def _modes(head: HeadConfig, arrays: Mapping[str, AnyArray]) -> "HmmParams":
+    """Return the modes of operation of a file, as many and of as many channels as its settings say."""
+    from gmmaudio.hmm import HmmParams
+
+    found = {name.removeprefix("modes."): array for name, array in arrays.items() if name.startswith("modes.")}
+    hmm = HmmParams.from_stored(StoredModel("hmm_params", {"emissions": "mixtures"}, found))
+    if (hmm.n_states, hmm.n_features) != (head.n_modes, head.n_channels):
+        raise GmmAudioError(f"its {hmm.n_states} modes of {hmm.n_features} channels are not those of its settings")
+    return hmm
 
 
 def state(stored: StoredModel, prefix: str) -> dict[str, AnyArray]:

@@ -71,7 +71,9 @@ class Stream:
             part = slice(first, min(first + room, len(X)))
             scored = self.engine.score(X[part], season[part], learn=self.learns_at_once)
             still = np.any(scored.raw >= self._past["levels"], axis=1) if self._past else None
-            in_event, over = self.tracker.run(np.nan_to_num(scored.scores), scored.contributions, still)
+            in_event, over = self.tracker.run(
+                np.nan_to_num(scored.scores), scored.contributions, still=still, modes=scored.modes
+            )
             ended += over
             if self._past:
                 self._keep(X[part], season[part], np.array(in_event, dtype=np.bool_))
@@ -175,5 +177,5 @@ def _joined(pieces: list[Scored]) -> Scored:
     """Return pieces as one."""
     if len(pieces) == 1:
         return pieces[0]
-    names = ("scores", "contributions", "best", "raw")
+    names = ("scores", "contributions", "best", "raw", "modes")
     return Scored(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in names))

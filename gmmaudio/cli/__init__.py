@@ -16,7 +16,7 @@ from gmmaudio import __version__
 from gmmaudio.cli.console import show_error, show_warning
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning
 
-COMMANDS = ("speaker", "words", "separate", "anomaly", "features", "info", "demo")
+COMMANDS = ("speaker", "words", "separate", "anomaly", "features", "select", "info", "demo")
 """Each stands under its name in the module of that name."""
 
 

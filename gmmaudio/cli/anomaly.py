@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from gmmaudio.anomaly import AnomalyDetector, EventRule, alarm_probability
+from gmmaudio.anomaly import AnomalyDetector
 from gmmaudio.anomaly.model import AnomalyModel, as_model
 from gmmaudio.anomaly.sound import SUFFIXES, SoundConfig, read_sound
 from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period
@@ -31,12 +31,15 @@ def anomaly() -> None:
 @files_argument
 @click.option("-o", "--output", required=True, type=click.Path(), help="Model file to write.")
 @click.option("--adaptive", is_flag=True, help="Go on learning while watching.")
-@click.option("--false-alarms-per-day", type=float, help="How many are acceptable; default: p = 1e-4 for a sample.")
+@click.option(
+    "--false-alarms-per-day", type=float, help="How many events are acceptable; default: p = 1e-4 for a sample."
+)
 @click.option("--sample-period", type=float, help="Seconds between samples; default: from the time stamps.")
 @click.option(
     "--window", type=int, help=f"Samples whose mean is the level.  [default: {WINDOW}; sound: {SOUND_WINDOW}]"
 )
 @click.option("--lags", type=int, help="Past samples that the present one is judged by.  [default: 3; sound: 1]")
+@click.option("--modes", type=int, default=0, help="Modes of operation to tell apart.  [default: none]")
 @click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
 @click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
 @click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
@@ -50,6 +53,7 @@ def train(
     sample_period: float | None,
     window: int | None,
     lags: int | None,
+    modes: int,
     grid: float | None,
     features: str | None,
     pooling: str | None,
@@ -66,9 +70,11 @@ def train(
     if lags is None:
         lags = 3 if sound is None else 1
     table = _training_table(files, sound, grid, gap=max(window, lags))
-    rule = _rule(table, false_alarms_per_day, sample_period)
-    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, rule=rule)
+    period = None if false_alarms_per_day is None else _period(table, sample_period)
+    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, n_modes=modes)
     detector.fit(table.values, None if sound else table.times, channels=table.channels)
+    if false_alarms_per_day is not None and period is not None:
+        detector.set_false_alarms(false_alarms_per_day, sample_period=period)
     save(detector if sound is None and grid is None else AnomalyModel(detector, grid, sound), output)
 
 
@@ -137,13 +143,9 @@ def _training_table(files: Sequence[Path], sound: SoundConfig | None, grid: floa
     return join_tables(tables, gap)
 
 
-def _rule(table: Table, false_alarms_per_day: float | None, period: float | None) -> EventRule:
-    """Return when scores make an event."""
-    rule = EventRule()
-    if false_alarms_per_day is None:
-        return rule
-    period = sample_period(table) if period is None else period
+def _period(table: Table, given: float | None) -> float:
+    """Return the seconds between samples."""
+    period = sample_period(table) if given is None else given
     if period is None:
         raise GmmAudioError("the samples have no time stamps; give --sample-period in seconds")
-    p = alarm_probability(false_alarms_per_day, period)
-    return dataclasses.replace(rule, alarm_p=p, leave_p=max(p, rule.leave_p))
+    return period

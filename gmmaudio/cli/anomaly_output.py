@@ -8,7 +8,7 @@ import numpy as np
 
 from gmmaudio.anomaly import BlockResult, Event
 from gmmaudio.anomaly.tables import Table
-from gmmaudio.anomaly.watching import Judged
+from gmmaudio.anomaly.telling import Judged
 
 
 def event_json(event: Event, channels: tuple[str, ...], times: tuple[float, float, float]) -> dict[str, Any]:
@@ -17,6 +17,7 @@ def event_json(event: Event, channels: tuple[str, ...], times: tuple[float, floa
     return {
         "event": event.state,
         "kind": event.kind,
+        "mode": event.mode,
         "start": event.start,
         "end": event.end,
         "peak": event.peak,
@@ -38,6 +39,7 @@ def judged_json(judged: Judged, channels: tuple[str, ...]) -> dict[str, Any]:
         "score": result.score,
         "p": result.p,
         "status": result.status,
+        "mode": result.mode,
         "contributions": dict(zip(channels, result.contributions.tolist(), strict=True)),
         "event": None if result.event is None else event_json(result.event, channels, judged.event_times),
     }

@@ -11,10 +11,12 @@ from types import FrameType
 
 import click
 
-from gmmaudio.anomaly.incoming import FollowedFile, Stop, pipe_lines
+from gmmaudio.anomaly.incoming import FollowedFile, Stop, pipe_blocks, pipe_lines
 from gmmaudio.anomaly.journal import Journal
+from gmmaudio.anomaly.listening import Listener
 from gmmaudio.anomaly.model import as_model
-from gmmaudio.anomaly.watching import KINDS, LEFT_OUT, Judged, Watcher
+from gmmaudio.anomaly.telling import Judged
+from gmmaudio.anomaly.watching import KINDS, LEFT_OUT, Watcher
 from gmmaudio.cli.anomaly_output import event_json, judged_json
 from gmmaudio.cli.console import print_json
 from gmmaudio.errors import GmmAudioError
@@ -37,27 +39,34 @@ SHOWN_OF_A_LINE = 60
 def watch(
     model: str, state: Path | None, save_every: int, samples: bool, follow: Path | None, prometheus: str | None
 ) -> None:
-    """Read samples from standard input, JSON lines or CSV, and print events as they open and close."""
+    """Read standard input and print events as they open and close.
+
+    It is JSON lines or CSV for a model of numbers, and raw sound for a model of sound: 16-bit samples, mono, at the
+    model's rate (ffmpeg ... -ac 1 -ar RATE -f s16le -).
+    """
     watcher = _resume(model, state, follow is not None)
+    if follow is not None and isinstance(watcher, Listener):
+        raise GmmAudioError("--follow reads lines, but this model listens to sound; pipe it to standard input")
     told = set(watcher.counts)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_stopped_by_signal())
         followed = None if follow is None else FollowedFile(follow, stop, position=watcher.position)
         if followed is not None:
             stack.enter_context(contextlib.closing(followed))
+            if not followed.path.exists():
+                click.echo(f"gmmaudio: waiting for {follow}", err=True)
         keeper = stack.enter_context(_Keeper(watcher, state, save_every, followed))
         if prometheus is not None:
             from gmmaudio.cli.prometheus import serve
 
             click.echo(f"gmmaudio: counters at {stack.enter_context(serve(watcher, prometheus))}", err=True)
-        for line in pipe_lines(sys.stdin.fileno(), stop) if followed is None else followed:
-            rows = watcher.take(line)
+        for piece, rows in _judged(watcher, stop, followed):
             keeper.note()
             for judged in rows:
                 _print(judged, watcher, samples)
             for kind in watcher.counts.keys() - told:
                 told.add(kind)
-                _tell_first(kind, line, watcher)
+                _tell_first(kind, piece, watcher)
             keeper.save_if_due()
         if state is None and not stop.is_asked():
             for judged in watcher.finish():
@@ -65,10 +74,24 @@ def watch(
     _tell_counts(watcher)
 
 
+def _judged(
+    watcher: Watcher | Listener, stop: Stop, followed: FollowedFile | None
+) -> Iterator[tuple[str | None, list[Judged]]]:
+    """Yield lines with the rows that each completed, or rows of sound without a line."""
+    if isinstance(watcher, Listener):
+        for block in pipe_blocks(sys.stdin.fileno(), stop):
+            yield None, watcher.take(block)
+    else:
+        for line in pipe_lines(sys.stdin.fileno(), stop) if followed is None else followed:
+            yield line, watcher.take(line)
+
+
 class _Keeper:
     """Saves the watcher now and then and in the end, and notes every sample between."""
 
-    def __init__(self, watcher: Watcher, state: Path | None, save_every: int, followed: FollowedFile | None) -> None:
+    def __init__(
+        self, watcher: Watcher | Listener, state: Path | None, save_every: int, followed: FollowedFile | None
+    ) -> None:
         self._watcher, self._state, self._every, self._followed = watcher, state, save_every, followed
         self._saved = self._noted = watcher.n_samples
         self._journal = None if state is None else Journal(_journal_path(state))
@@ -103,15 +126,16 @@ class _Keeper:
             save(self._watcher, self._state)
 
 
-def _resume(model: str, state: Path | None, follows: bool) -> Watcher:
+def _resume(model: str, state: Path | None, follows: bool) -> Watcher | Listener:
     """Return a new watcher, or the one of the state file; say what it knows and what it does not."""
     anomaly_model = as_model(load(model), model)
     if state is None or not state.exists():
         if state is not None:
             _journal_path(state).unlink(missing_ok=True)
-        return Watcher(anomaly_model)
+        return Watcher(anomaly_model) if anomaly_model.sound is None else Listener(anomaly_model)
     remove_unfinished(state)
-    watcher: Watcher = load(state, kind="anomaly_watcher")
+    kind = "anomaly_watcher" if anomaly_model.sound is None else "anomaly_listener"
+    watcher: Watcher | Listener = load(state, kind=kind)
     if not watcher.model.same_training(anomaly_model):
         raise GmmAudioError(f"{state} was made with another model than {model}; give that one, or delete the state")
     n = watcher.n_samples
@@ -150,7 +174,7 @@ def _stopped_by_signal() -> Iterator[Stop]:
         stop.close()
 
 
-def _print(judged: Judged, watcher: Watcher, samples: bool) -> None:
+def _print(judged: Judged, watcher: Watcher | Listener, samples: bool) -> None:
     """Print a row or the event that is to be told with it."""
     channels = watcher.model.detector.channels
     if samples:
@@ -159,14 +183,14 @@ def _print(judged: Judged, watcher: Watcher, samples: bool) -> None:
         print_json(event_json(judged.event, channels, judged.event_times))
 
 
-def _tell_first(kind: str, line: str | None, watcher: Watcher) -> None:
+def _tell_first(kind: str, line: str | None, watcher: Watcher | Listener) -> None:
     """Say when a kind of odd line comes for the first time."""
     start = "" if line is None else f": {line[:SHOWN_OF_A_LINE].strip()!a}"
     what = "left out" if kind in LEFT_OUT else "used"
     click.echo(f"gmmaudio: the first line {KINDS[kind]}, after {watcher.n_samples} samples, is {what}{start}", err=True)
 
 
-def _tell_counts(watcher: Watcher) -> None:
+def _tell_counts(watcher: Watcher | Listener) -> None:
     """Say how many samples and odd lines there were."""
     left_out = {kind: n for kind, n in watcher.counts.items() if kind in LEFT_OUT}
     used = {kind: n for kind, n in watcher.counts.items() if kind not in LEFT_OUT}

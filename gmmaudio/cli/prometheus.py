@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from gmmaudio.anomaly.listening import Listener
 from gmmaudio.anomaly.watching import LEFT_OUT, Watcher
 from gmmaudio.errors import GmmAudioError
 
@@ -12,12 +13,12 @@ PREFIX = "gmmaudio_anomaly"
 
 
 @contextlib.contextmanager
-def serve(watcher: Watcher, where: str) -> Iterator[str]:
+def serve(watcher: Watcher | Listener, where: str) -> Iterator[str]:
     """Serve the watcher's counters over HTTP as long as the block lasts, and give the address.
 
     Parameters
     ----------
-    watcher : Watcher
+    watcher : Watcher or Listener
         Read when somebody asks; nothing is counted twice.
     where : str
         `PORT` on the loopback interface or `ADDRESS:PORT`; port 0 takes a free one.
@@ -53,7 +54,7 @@ def serve(watcher: Watcher, where: str) -> Iterator[str]:
 class _Collector:
     """Turns what a watcher knows into metrics, each time that it is asked."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: Watcher | Listener) -> None:
         self._watcher = watcher
 
     def collect(self) -> Iterator[Any]:
@@ -62,15 +63,17 @@ class _Collector:
 
         watcher, counts = self._watcher, dict(self._watcher.counts)
         yield CounterMetricFamily(f"{PREFIX}_samples", "Samples taken.", value=watcher.n_samples)
-        yield CounterMetricFamily(f"{PREFIX}_events", "Events that have begun.", value=watcher.n_events)
+        yield CounterMetricFamily(f"{PREFIX}_events", "Events that have begun.", value=watcher.teller.n_events)
         left_out = CounterMetricFamily(f"{PREFIX}_left_out_lines", "Lines that gave no sample.", labels=["kind"])
         odd = CounterMetricFamily(f"{PREFIX}_odd_samples", "Samples used in part.", labels=["kind"])
         for kind, count in counts.items():
             (left_out if kind in LEFT_OUT else odd).add_metric([kind], count)
         yield left_out
         yield odd
-        yield GaugeMetricFamily(f"{PREFIX}_score", "-log10 p of the last sample.", value=watcher.score)
-        yield GaugeMetricFamily(f"{PREFIX}_event_open", "1 while an event lasts.", value=float(watcher.event_open))
+        yield GaugeMetricFamily(f"{PREFIX}_score", "-log10 p of the last sample.", value=watcher.teller.score)
+        yield GaugeMetricFamily(
+            f"{PREFIX}_event_open", "1 while an event lasts.", value=float(watcher.teller.event_open)
+        )
         if not math.isnan(watcher.last_time):
             yield GaugeMetricFamily(
                 f"{PREFIX}_last_sample_timestamp_seconds", "Time of the last sample.", value=watcher.last_time

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.kaldi import read_kaldi as read_kaldi
     from gmmaudio.gmm.kaldi import write_kaldi as write_kaldi
     from gmmaudio.gmm.linear_scoring import linear_log_likelihood_ratios as linear_log_likelihood_ratios
+    from gmmaudio.gmm.measurement import with_measurement as with_measurement
     from gmmaudio.gmm.parameters import GmmParams as GmmParams
     from gmmaudio.gmm.regressor import GaussianMixtureRegressor as GaussianMixtureRegressor
     from gmmaudio.gmm.scoring import frame_log_likelihood_ratios as frame_log_likelihood_ratios
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.statistics import GmmStats as GmmStats
     from gmmaudio.gmm.statistics import StatsAccumulator as StatsAccumulator
     from gmmaudio.gmm.statistics import accumulate_stats as accumulate_stats
+    from gmmaudio.gmm.student.estimator import StudentTMixture as StudentTMixture
     from gmmaudio.gmm.trials import score_trials as score_trials
 
 _MODULE_OF = {
@@ -43,6 +45,7 @@ _MODULE_OF = {
     "GmmParams": "parameters",
     "GmmStats": "statistics",
     "StatsAccumulator": "statistics",
+    "StudentTMixture": "student.estimator",
     "accumulate_stats": "statistics",
     "component_log_densities": "density",
     "condition": "conditional",
@@ -61,6 +64,7 @@ _MODULE_OF = {
     "select": "selection",
     "to_sklearn": "interop",
     "write_kaldi": "kaldi",
+    "with_measurement": "measurement",
 }
 
 __all__ = sorted(_MODULE_OF)

@@ -20,16 +20,14 @@ import numpy as np
 from gmmaudio._typing import Float32Array, Float64Array, FloatArray, IntArray
 from gmmaudio.gmm._blas import in_parallel
 from gmmaudio.gmm.density import (
-    LOG_NEGLIGIBLE,
     MIN_COMPONENTS,
     SPAN,
     Precision,
     density_tiles,
-    exponentiate,
-    log_sum_exp,
 )
 from gmmaudio.gmm.designs import SATURATION
 from gmmaudio.gmm.incomplete import completion_of
+from gmmaudio.gmm.log_sum_exp import LOG_NEGLIGIBLE, exponentiate, log_sum_exp
 from gmmaudio.gmm.parameters import GmmParams
 
 TILE_FRAMES = 1024

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from gmmaudio._typing import Float64Array, IntArray
+from gmmaudio._typing import Float64Array
 from gmmaudio.em import run_em, warn_unconverged
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.covariances import Covariances, structure_of
-from gmmaudio.gmm.density import Precision, most_likely_components, responsibilities
+from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import estimate_ml
 from gmmaudio.gmm.estimator import GMM
 from gmmaudio.gmm.frame_source import Frames, FrameSource
@@ -152,7 +152,7 @@ class BayesianGMM(MixtureEstimator):
         Parameters
         ----------
         X : array-like, memory map, chunks or paths
-            As in `GMM.fit`.
+            As in `GMM.fit`, but nothing may be missing.
         y : ignored
         sample_weight : array-like, shape (n_frames,), optional
             How many times each frame counts. Not only their ratios matter: more frames outweigh more of the prior.
@@ -177,6 +177,8 @@ class BayesianGMM(MixtureEstimator):
         random_state = check_random_state(self.random_state)
         sample = empty_sample(self, random_state)
         surveyed = survey(source, sample)
+        if source.has_missing:
+            raise ParameterError("X holds NaN, which BayesianGMM cannot use; GMM can, and impute fills it in")
         self.n_features_in_ = surveyed.n_features
         floor = surveyed.variance_floor(SMALLEST_VARIANCE)
         prior = self._prior(surveyed, source, floor)
@@ -203,19 +205,10 @@ class BayesianGMM(MixtureEstimator):
         check_is_fitted(self, "posterior_")
         return predictive_log_likelihoods(self.posterior_, self._validated(X), precision=self.precision)
 
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
-        """Return the mean log of the predictive density per frame."""
-        return float(self.score_samples(X).mean())
-
-    def predict(self, X: npt.ArrayLike) -> IntArray:
-        """Return the component with the greatest responsibility for each frame, shape (n_frames,)."""
+    def _assigning_params(self) -> GmmParams:
+        """Return the parameters that the variational responsibilities follow from."""
         check_is_fitted(self, "posterior_")
-        return most_likely_components(self.posterior_.surrogate, self._validated(X), precision=self.precision)
-
-    def predict_proba(self, X: npt.ArrayLike) -> Float64Array:
-        """Return the responsibilities, shape (n_frames, n_components)."""
-        check_is_fitted(self, "posterior_")
-        return responsibilities(self.posterior_.surrogate, self._validated(X), precision=self.precision)
+        return self.posterior_.surrogate
 
     def to_gmm(self) -> GMM:
         """Return the active components as a mixture with fixed parameters."""

@@ -23,6 +23,8 @@ from gmmaudio._typing import AnyArray, Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
 from gmmaudio.gmm.designs import BLOCK_FRAMES, column_blocks
+from gmmaudio.gmm.incomplete import completion_of
+from gmmaudio.gmm.log_sum_exp import exponentiate, log_sum_exp
 from gmmaudio.gmm.missing import split_missing
 from gmmaudio.gmm.parameters import GmmParams
 
@@ -31,11 +33,6 @@ PerFrame = TypeVar("PerFrame", Float64Array, IntArray)
 
 TILE_FRAMES = 512
 """Frames worked on at once, so that a tile of densities stays in the second-level cache."""
-
-LOG_NEGLIGIBLE = -50.0
-"""In float32, components this far (in nats) below the best of a frame are raised to here, a share of 2e-22: smaller
-exponentials are denormal numbers or become so in products, which makes the statistics twenty times slower."""
-
 
 SPAN = 16.0
 """In float32, nats below the best component of a frame within which components count: all others have a share under
@@ -97,21 +94,6 @@ def density_matrix(params: GmmParams, precision: Precision) -> FloatArray:
     if precision == "single" and params.bears_single:
         return params.density_matrix_single
     return params.density_matrix
-
-
-def exponentiate(log_densities: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Replace each column by its exponentials relative to the column's maximum; return the maxima and the sums."""
-    maxima = log_densities.max(axis=0)
-    np.subtract(log_densities, maxima, out=log_densities)
-    if log_densities.dtype == np.float32:
-        np.maximum(log_densities, LOG_NEGLIGIBLE, out=log_densities)
-    np.exp(log_densities, out=log_densities)
-    return maxima, log_densities.sum(axis=0)
-
-
-def log_sum_exp(maxima: FloatArray, sums: FloatArray) -> Float64Array:
-    """Return ``log Σ exp`` of the columns from what `exponentiate` returned, in float64."""
-    return np.asarray(maxima.astype(np.float64) + np.log(sums.astype(np.float64)))
 
 
 def _log_sum_exp_of_columns(log_densities: FloatArray) -> Float64Array:
@@ -229,8 +211,6 @@ def _of_all(
     of_densities: Callable[[Float64Array], PerFrame],
 ) -> PerFrame:
     """Return what complete frames give and, for those that miss features, what their log-densities as columns give."""
-    from gmmaudio.gmm.incomplete import completion_of
-
     values, observed = split_missing(frames, n_features=params.n_features)
     if observed is None:
         return of_complete(values)

@@ -4,31 +4,29 @@ import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gmmaudio._typing import Float64Array, FloatArray, IntArray
+from gmmaudio._typing import Float64Array
 from gmmaudio.checkpoint import CheckpointFile
-from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.density import Precision, frame_log_likelihoods, most_likely_components, responsibilities
-from gmmaudio.gmm.frame_source import Frames, FrameSource, is_one_array
+from gmmaudio.gmm.criteria import aic, bic
+from gmmaudio.gmm.density import Precision, frame_log_likelihoods
+from gmmaudio.gmm.frame_source import Frames, FrameSource
 from gmmaudio.gmm.incomplete import imputed
 from gmmaudio.gmm.incremental import incremental_step
 from gmmaudio.gmm.initialization import Initialization
+from gmmaudio.gmm.mixture_estimator import MixtureEstimator
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.storage import pack, unpack
 from gmmaudio.gmm.survey import survey
 from gmmaudio.gmm.training import accumulate_source, check_options, empty_sample, identity, starting_params, train
 from gmmaudio.persistence import StoredModel
-from gmmaudio.validation import check_incomplete_frames
 
 
-class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class GMM(MixtureEstimator):
     """Mixture of Gaussians, trained by expectation-maximisation.
 
     Parameters
@@ -93,6 +91,8 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     True
     """
 
+    accepts_missing = True
+
     def __init__(
         self,
         n_components: int = 1,
@@ -152,21 +152,6 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         gmm.n_features_in_ = fitted.params.n_features
         gmm._publish(*fitted)
         return gmm
-
-    @property
-    def weights_(self) -> Float64Array:
-        """Component probabilities, shape (n_components,)."""
-        return self._fitted_params().weights
-
-    @property
-    def means_(self) -> Float64Array:
-        """Component means, shape (n_components, n_features)."""
-        return self._fitted_params().means
-
-    @property
-    def covariances_(self) -> Float64Array:
-        """Component covariances, in the shape of scikit-learn's for this structure."""
-        return self._fitted_params().covariances.array
 
     def fit(
         self,
@@ -272,20 +257,6 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         params = self._fitted_params()
         return frame_log_likelihoods(params, self._validated(X), precision=self.precision)
 
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
-        """Return the mean log-likelihood per frame."""
-        return float(self.score_samples(X).mean())
-
-    def predict(self, X: npt.ArrayLike) -> IntArray:
-        """Return the most likely component of each frame, shape (n_frames,)."""
-        params = self._fitted_params()
-        return most_likely_components(params, self._validated(X), precision=self.precision)
-
-    def predict_proba(self, X: npt.ArrayLike) -> Float64Array:
-        """Return the responsibilities, shape (n_frames, n_components)."""
-        params = self._fitted_params()
-        return responsibilities(params, self._validated(X), precision=self.precision)
-
     def impute(self, X: npt.ArrayLike) -> Float64Array:
         """Return the frames with the expectation ``E[x_m | x_o]`` of each missing feature given the observed ones.
 
@@ -299,30 +270,14 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """
         return imputed(self._fitted_params(), self._validated(X))
 
-    def sample(self, n_samples: int = 1) -> tuple[Float64Array, IntArray]:
-        """Draw frames from the mixture; return them with the component of each, in the order of components."""
-        params = self._fitted_params()
-        if n_samples < 1:
-            raise ParameterError(f"n_samples is {n_samples} but at least 1 frame must be drawn")
-        random = check_random_state(self.random_state)
-        components = np.repeat(np.arange(params.n_components), random.multinomial(n_samples, params.weights))
-        noise = random.standard_normal((n_samples, params.n_features))
-        return params.means[components] + params.covariances.noise(components, noise), components
-
     def bic(self, X: npt.ArrayLike) -> float:
-        """Return the Bayesian information criterion ``−2 log L + n_parameters log n_frames`` (Schwarz 1978)."""
+        """Return the Bayesian information criterion; see `gmmaudio.gmm.criteria.bic`."""
         log_likelihoods = self.score_samples(X)
-        return float(-2.0 * log_likelihoods.sum() + self._fitted_params().n_free * np.log(len(log_likelihoods)))
+        return bic(float(log_likelihoods.sum()), self._fitted_params().n_free, len(log_likelihoods))
 
     def aic(self, X: npt.ArrayLike) -> float:
-        """Return the Akaike information criterion ``−2 log L + 2 n_parameters`` (Akaike 1974)."""
-        return float(-2.0 * self.score_samples(X).sum() + 2.0 * self._fitted_params().n_free)
-
-    def _fitted_params(self) -> GmmParams:
-        """Return the parameters, or raise scikit-learn's NotFittedError."""
-        check_is_fitted(self, "params_")
-        params: GmmParams = self.params_
-        return params
+        """Return the Akaike information criterion; see `gmmaudio.gmm.criteria.aic`."""
+        return aic(float(self.score_samples(X).sum()), self._fitted_params().n_free)
 
     def _publish(self, params: GmmParams, history: tuple[float, ...], converged: bool, n_frames_seen: float) -> None:
         """Set the attributes that training leaves."""
@@ -331,20 +286,3 @@ class GMM(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.n_iter_ = len(history)
         self.converged_ = converged
         self.n_frames_seen_ = n_frames_seen
-
-    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
-        """Return X as a float array after scikit-learn's checks."""
-        checked = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        return check_incomplete_frames(checked, name="X")[0]
-
-    def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: NaN is a missing feature."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None) -> FrameSource:
-        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
-        if is_one_array(X):
-            return FrameSource(validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan"), sample_weight)
-        return FrameSource(X, sample_weight)

@@ -1,5 +1,6 @@
 """Frames of recordings, and their division into parts that are held out in turn."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from sklearn.model_selection import GroupKFold, KFold
 
 from gmmaudio._typing import AnyArray, IntArray
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.frame_source import is_one_array
+from gmmaudio.gmm.frame_source import FrameSource, is_one_array
 
 
 def joined_recordings(X: Any, groups: npt.ArrayLike | None) -> tuple[AnyArray, IntArray]:
@@ -21,6 +22,9 @@ def joined_recordings(X: Any, groups: npt.ArrayLike | None) -> tuple[AnyArray, I
         return frames, np.asarray(np.unique(labels, return_inverse=True)[1])
     if groups is not None:
         raise ParameterError("groups were given for a list of arrays, each of which is a recording; leave them out")
+    if isinstance(X[0], str | os.PathLike):
+        frames = np.concatenate([block for block, _ in FrameSource(X).blocks()])
+        return frames, np.repeat(np.arange(len(X)), [_n_frames(path) for path in X])
     arrays = [np.asarray(recording) for recording in X]
     shapes = {array.shape[1:] for array in arrays}
     if len(shapes) != 1 or arrays[0].ndim != 2:
@@ -29,6 +33,11 @@ def joined_recordings(X: Any, groups: npt.ArrayLike | None) -> tuple[AnyArray, I
             "(n_frames, n_features) with the same features"
         )
     return np.concatenate(arrays), np.repeat(np.arange(len(arrays)), [len(array) for array in arrays])
+
+
+def _n_frames(path: str | os.PathLike[str]) -> int:
+    """Return the number of frames in a file."""
+    return sum(len(block) for block, _ in FrameSource([path]).blocks())
 
 
 def recording_folds(recordings: IntArray, n_folds: int, seed: int) -> list[tuple[IntArray, IntArray]]:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from gmmaudio._typing import BoolArray, Float64Array, FloatArray, IntArray
 from gmmaudio.gmm.conditional_gaussians import ConditionalGaussians
-from gmmaudio.gmm.density import exponentiate
 from gmmaudio.gmm.designs import Sums
+from gmmaudio.gmm.log_sum_exp import exponentiate
 from gmmaudio.gmm.missing import (
     completed_moments,
     missing_component_log_densities,

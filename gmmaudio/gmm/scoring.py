@@ -21,10 +21,9 @@ from gmmaudio.gmm.density import (
     Tile,
     density_matrix,
     density_tiles,
-    exponentiate,
     frame_log_likelihoods,
-    log_sum_exp,
 )
+from gmmaudio.gmm.log_sum_exp import exponentiate, log_sum_exp
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.top_scoring import WINDOW_FRAMES, write_top_ratios
 from gmmaudio.validation import check_frames

@@ -7,6 +7,7 @@ it for that.
 
 import itertools
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -98,16 +99,20 @@ class Selection:
         """The chosen model, trained on all frames."""
         return self.best.model
 
+    @property
+    def shown(self) -> list[str]:
+        """Names of the figures that were asked for."""
+        names = [field.name for field in fields(Candidate) if field.name != "model"]
+        return [name for name in names if self.criterion == "held_out" or name not in HELD_OUT_FIGURES]
+
     def __str__(self) -> str:
         """Return the table, with an asterisk at the candidate that was chosen."""
-        names = [field.name for field in fields(Candidate) if field.name != "model"]
-        if self.criterion != "held_out":
-            names = [name for name in names if name not in HELD_OUT_FIGURES]
-        return candidate_table(self.candidates, names, chosen=[candidate is self.best for candidate in self.candidates])
+        chosen = [candidate is self.best for candidate in self.candidates]
+        return candidate_table(self.candidates, self.shown, chosen=chosen)
 
 
 def select(
-    X: npt.ArrayLike | Sequence[npt.ArrayLike],
+    X: npt.ArrayLike | Sequence[npt.ArrayLike] | Sequence[str | os.PathLike[str]],
     n_components: Iterable[int] = range(1, 11),
     *,
     covariance_types: Iterable[str] = ("diag",),
@@ -124,8 +129,8 @@ def select(
 
     Parameters
     ----------
-    X : array-like, shape (n_frames, n_features), or a list of such arrays
-        Frames; of a list, each array is a recording.
+    X : array-like, shape (n_frames, n_features), or a list of such arrays or of files
+        Frames; of a list, each array or file (`.npy`, `.features`) is a recording.
     n_components : iterable of int
     covariance_types : iterable of str
         As in `GMM`.
@@ -207,7 +212,7 @@ def select(
 
 def candidate_table(candidates: Sequence[object], names: Sequence[str], *, chosen: Sequence[bool]) -> str:
     """Return a table in text: the named attributes of each candidate, and an asterisk at what was chosen."""
-    figures = ([name, *(_as_text(getattr(candidate, name)) for candidate in candidates)] for name in names)
+    figures = ([name, *(as_text(getattr(candidate, name)) for candidate in candidates)] for name in names)
     columns = [["", *("*" if is_chosen else "" for is_chosen in chosen)], *figures]
     widths = [max(map(len, column)) for column in columns]
     lines = zip(*columns, strict=True)
@@ -298,7 +303,7 @@ def _warn_of_unconverged(candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _as_text(value: str | float) -> str:
+def as_text(value: str | float) -> str:
     """Return a cell of the table."""
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1e3 else f"{value:.1f}"

@@ -17,7 +17,7 @@ import numpy as np
 
 from gmmaudio._typing import Float32Array, Float64Array
 from gmmaudio.gmm._blas import one_blas_thread
-from gmmaudio.gmm.density import LOG_NEGLIGIBLE
+from gmmaudio.gmm.log_sum_exp import LOG_NEGLIGIBLE
 from gmmaudio.separation.spectral import SpectralParams
 
 BLOCK_FRAMES = 16

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from gmmaudio._typing import Float32Array, Float64Array
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import one_blas_thread
-from gmmaudio.gmm.density import LOG_NEGLIGIBLE
 from gmmaudio.gmm.estimation import MIN_OCCUPANCY
+from gmmaudio.gmm.log_sum_exp import LOG_NEGLIGIBLE
 from gmmaudio.gmm.parameters import WEIGHT_SUM_TOLERANCE
 from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import read_only_array

@@ -45,9 +45,10 @@ def run_nab(folder: Path) -> None:
     for name, first, end in clean_stretches(series):
         one = series[name]
         middle = (first + end) // 2
-        detector = AnomalyDetector().fit(one.values[first:middle], one.stamps[first:middle])
-        print(f"{name}, samples {first} to {end - 1}")
-        print(detector.calibration_report(one.values[middle:end], one.stamps[middle:end]))
+        for adaptive in (False, True):
+            detector = AnomalyDetector(adaptive=adaptive).fit(one.values[first:middle], one.stamps[first:middle])
+            print(f"{name}, samples {first} to {end - 1}, {'adaptive' if adaptive else 'frozen'}")
+            print(detector.calibration_report(one.values[middle:end], one.stamps[middle:end]))
 
 
 def clean_stretches(series: dict[str, Series]) -> list[tuple[str, int, int]]:

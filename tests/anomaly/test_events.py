@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmmaudio.anomaly import EventRule, alarm_probability, find_events, running_peaks
+from gmmaudio.anomaly import AnomalyDetector, EventRule, alarm_probability, event_rates, find_events, running_peaks
 from gmmaudio.errors import ParameterError
 
 
@@ -54,3 +54,37 @@ def test_running_peaks_equal_a_look_at_every_window():
 def test_unusable_arguments_are_refused_with_a_reason(call, message):
     with pytest.raises(ParameterError, match=message):
         call()
+
+
+def test_event_rates_are_counted_by_the_rule_itself():
+    scores = -np.log10(np.random.default_rng(0).random(20_000))
+    rule = EventRule(merge_gap=2, min_duration=2)
+    for p, rate in event_rates(scores, rule).items():
+        found = find_events(scores, EventRule(alarm_p=p, leave_p=max(p, 1e-2), merge_gap=2, min_duration=2))
+        assert rate == len(found) / len(scores)
+
+
+def test_event_rates_stop_where_there_are_fewer_than_five_events():
+    scores = -np.log10(np.random.default_rng(0).random(1000))
+    assert 1e-4 not in event_rates(scores, EventRule())
+    assert event_rates(np.zeros(100), EventRule()) == {}
+
+
+def test_rarer_events_than_were_counted_are_in_proportion():
+    rates = {1e-2: 2e-3, 1e-3: 1e-3}
+    per_day = 86400 * 1e-4  # a tenth of the rate at 1e-3
+    assert alarm_probability(per_day, 1.0, event_rates=rates) == pytest.approx(1e-4)
+
+
+def test_as_many_events_come_as_were_asked_for_although_alarms_come_in_clusters():
+    def stream(n, seed):
+        noise = np.random.default_rng(seed).normal(size=n)
+        for t in range(1, n):
+            noise[t] += 0.95 * noise[t - 1]
+        return noise
+
+    detector = AnomalyDetector(rule=EventRule(merge_gap=10)).fit(stream(20_000, 0))
+    detector.set_false_alarms(5.0, sample_period=86.4)  # a thousand samples a day
+    block = detector.process(stream(40_000, 1))
+    assert 100 < len(block.events) < 400  # 200 are asked for
+    assert detector.rule.alarm_p > 5e-3  # what it would be if every sample were an event

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from gmmaudio import load, save
 from gmmaudio.anomaly import AnomalyDetector
 from gmmaudio.anomaly.model import AnomalyModel
-from gmmaudio.anomaly.sound import SoundConfig, pool, read_sound
+from gmmaudio.anomaly.sound import SoundConfig, SoundRows, read_sound
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.features import FeaturePipeline
 
@@ -56,15 +56,21 @@ def test_cepstra_are_those_of_the_pipeline(noise):
     np.testing.assert_array_equal(read_sound(noise, config).values, frames)
 
 
-def test_every_frame_is_in_the_row_of_its_start():
-    frames = np.arange(10.0)[:, np.newaxis]
-    rows = pool(frames, frame_shift=0.1, period=0.3, pooling="max")
-    assert rows.ravel().tolist() == [2.0, 5.0, 8.0]
-
-
-def test_an_unknown_pooling_is_refused():
-    with pytest.raises(ParameterError, match="known are mean and max"):
-        pool(np.zeros((3, 1)), frame_shift=1.0, period=1.0, pooling="sum")
+@pytest.mark.parametrize(
+    ("config", "n_rows"), [(SoundConfig(), 11), (SoundConfig(features="mfcc", pooling="max", period=0.1), 29)]
+)
+def test_a_stream_gives_the_bits_of_the_batch_however_it_is_cut(config, n_rows):
+    signal = np.random.default_rng(1).normal(scale=0.1, size=3 * RATE).astype(np.float32)
+    whole = SoundRows(config).transform(signal)
+    assert len(whole) == n_rows
+    for size in (1000, 1024, 7777):
+        stage, rows = SoundRows(config), []
+        for start in range(0, len(signal), size):
+            rows.append(stage.push(signal[start : start + size]))
+            fresh = SoundRows(config)
+            fresh.load_state(stage.state_dict())
+            stage = fresh
+        np.testing.assert_array_equal(np.concatenate([*rows, stage.flush()]), whole)
 
 
 def test_another_rate_is_resampled(tmp_path):

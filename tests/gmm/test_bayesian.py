@@ -293,7 +293,14 @@ def test_impossible_options_are_refused(X, options, message):
         BayesianGMM(**options).fit(X)
 
 
-def test_a_posterior_without_enough_components_is_refused():
+def test_missing_features_are_refused(X):
+    with pytest.raises(ValueError, match="NaN"):
+        BayesianGMM().fit(np.where(X > 14, np.nan, X))
+    with pytest.raises(ParameterError, match="NaN"):
+        BayesianGMM().fit([X, np.full((1, 3), np.nan)])
+
+
+def test_negative_counts_are_refused():
     prior = MixturePrior(DirichletProcess(1.0), [0.0], 1.0, 1.0, Full(np.ones((2, 1, 1))))
     with pytest.raises(ParameterError, match="negative"):
         MixturePosterior(prior, [-1.0, 2.0], np.zeros((2, 1)), Full(np.ones((2, 1, 1))))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gmm.structures import STRUCTURE_NAMES, log_joint, matrices_of, random_mixture
 from scipy import stats
+from scipy.integrate import trapezoid
 from scipy.special import logsumexp
 
 from gmmaudio.errors import ParameterError
@@ -33,7 +34,7 @@ def log_density(params, rows):
 def integral(params, x, power=0):
     """∫ y^power p(x, y) dy of two features, by the trapezoidal rule, which is exact to rounding for such densities."""
     y = np.linspace(-30, 30, 6001)
-    return np.trapezoid(y**power * np.exp(log_density(params, np.column_stack([np.full_like(y, x), y]))), y)
+    return trapezoid(y**power * np.exp(log_density(params, np.column_stack([np.full_like(y, x), y]))), y)
 
 
 def log_ratio(params, rows):

@@ -36,6 +36,27 @@ def test_is_within_one_of_the_number_of_moderately_separated_components(seed):
     assert abs(select(given.frames, **SEARCH).best.n_components - given.n_components) <= 1
 
 
+@pytest.mark.parametrize("covariance_type", ["spherical", "diag", "tied", "full"])
+def test_finds_the_structure_of_the_covariances(covariance_type):
+    rng = np.random.default_rng(0)
+    turned = np.array([[3.0, 1.5], [1.5, 1.0]])
+    covariances = {
+        "spherical": [np.eye(2), 3 * np.eye(2)],
+        "diag": [np.diag([1.0, 4.0]), np.diag([3.0, 0.5])],
+        "tied": [turned, turned],
+        "full": [turned, turned[::-1, ::-1] * [[1, -1], [-1, 1]]],
+    }[covariance_type]
+    frames = np.concatenate([rng.multivariate_normal([8.0 * k, 0.0], covariances[k], 400) for k in range(2)])
+    found = select(frames, (1, 2, 3), covariance_types=("spherical", "diag", "tied", "full"), random_state=0)
+    assert (found.best.covariance_type, found.best.n_components) == (covariance_type, 2)
+
+
+def test_missing_features_are_no_obstacle():
+    frames = problem(3, 6.0).frames
+    gappy = np.where(np.random.default_rng(0).random(frames.shape) < 0.05, np.nan, frames)
+    assert select(gappy, (3, 4, 5), random_state=0).best.n_components == 4
+
+
 def test_candidates_have_the_criteria_of_their_models():
     frames = problem(3, 3.0).frames
     for candidate in select(frames, (2, 4), n_init=1, random_state=0).candidates:
