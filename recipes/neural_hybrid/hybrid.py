@@ -24,7 +24,7 @@ class Settings:
     prior_frames: int = 100
     n_neighbours: int = 5
     hidden: int = 256
-    epochs: int = 4
+    epochs: int = 2
     posterior_components: int = 64
     mixture_share: float = 0.2
 
@@ -133,8 +133,13 @@ class Voting:
 
     def __call__(self, frames: Frames) -> str:
         """Return the word."""
-        votes = np.log(np.maximum(self.network.posteriors(frames), 1e-30)).sum(axis=0)
+        votes = log_votes(self.network.posteriors(frames))
         return self.words[int(self.network.classes[votes.argmax()])]
+
+
+def log_votes(posteriors: np.ndarray) -> np.ndarray:
+    """Return the sum of log-posteriors over frames; one frame alone cannot rule anything out."""
+    return np.log(np.maximum(posteriors, 1e-30)).sum(axis=0)
 
 
 class Hybrid:
@@ -155,6 +160,13 @@ class Hybrid:
         table = np.full((len(frames), len(self.models.models) * self.models.n_states), -np.inf)
         table[:, self.network.classes] = scaled_log_likelihoods(self.network.posteriors(frames), self.network.priors)
         return table
+
+    def votes(self, frames: Frames) -> Mapping[str, float]:
+        """Return the sum of the log-posteriors of each word, all its states together, as if there were no order."""
+        posteriors = np.zeros((len(frames), len(self.models.models) * self.models.n_states))
+        posteriors[:, self.network.classes] = self.network.posteriors(frames)
+        of_words = posteriors.reshape(len(frames), len(self.models.models), -1).sum(axis=2)
+        return dict(zip(self.models.models, log_votes(of_words), strict=True))
 
     def log_likelihoods(self, frames: Frames) -> Mapping[str, float]:
         """Return the score of each word."""

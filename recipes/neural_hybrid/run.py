@@ -74,6 +74,7 @@ class Systems:
         return {
             BASELINE: self.votes(frames),
             "MLP with GMM posteriors, votes": self.tandem_votes(frames),
+            "MLP on states, votes": best(self.hybrid.votes(frames)),
             "GMM-HMM": best(by_mixtures),
             "hybrid": best(by_network),
             "hybrid and GMM-HMM": best(by_both),
@@ -152,7 +153,7 @@ def main() -> None:
         (sample_rate, clips), n_left_out = read_fsdd(arguments.fsdd), 1
     else:
         (sample_rate, clips), n_left_out = read_bundled(Path(__file__).parents[2] / "audio_samples"), 2
-        settings = dataclasses.replace(settings, epochs=30)  # of few frames
+        settings = dataclasses.replace(settings, epochs=30)  # of so few frames
     out = arguments.out / ("fsdd" if arguments.fsdd else "bundled_voices")
     out.mkdir(parents=True, exist_ok=True)
     evaluate(clips, sample_rate, settings, arguments.seed, n_left_out=n_left_out, out=out)
