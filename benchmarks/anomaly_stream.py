@@ -17,8 +17,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 
 from gmmaudio import AnomalyDetector
-from gmmaudio.anomaly.model import AnomalyModel
-from gmmaudio.anomaly.watching import Watcher
+from gmmaudio.anomaly import AnomalyModel, Watcher
 
 N_CHANNELS, N_TRAINING, BLOCK, N_UPDATES = 8, 5000, 4096, 5000
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gmmaudio.features import FeaturePipeline as FeaturePipeline
     from gmmaudio.gmm import GMM as GMM
     from gmmaudio.gmm import BayesianGMM as BayesianGMM
+    from gmmaudio.gmm import StudentTMixture as StudentTMixture
     from gmmaudio.hmm import GMMHMM as GMMHMM
     from gmmaudio.hmm import HMMFilter as HMMFilter
     from gmmaudio.persistence import load as load
@@ -38,6 +39,7 @@ _HOME = {
     "HMMFilter": "hmm",
     "Separator": "separation",
     "SpeakerIdentifier": "speaker",
+    "StudentTMixture": "gmm",
     "WordRecognizer": "words",
     "load": "persistence",
     "save": "persistence",

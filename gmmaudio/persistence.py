@@ -38,6 +38,8 @@ _MAX_HEADER_BYTES = 16 * 2**20
 _NUMBER_KINDS = "biuf"
 _KINDS = {
     "anomaly_detector": "gmmaudio.anomaly.detector:AnomalyDetector",
+    "anomaly_fleet": "gmmaudio.anomaly.fleet:AnomalyFleet",
+    "anomaly_fleet_member": "gmmaudio.anomaly.fleet:Member",
     "anomaly_listener": "gmmaudio.anomaly.listening:Listener",
     "anomaly_model": "gmmaudio.anomaly.model:AnomalyModel",
     "anomaly_watcher": "gmmaudio.anomaly.watching:Watcher",
@@ -52,6 +54,8 @@ _KINDS = {
     "separator": "gmmaudio.separation.separator:Separator",
     "speaker_identifier": "gmmaudio.speaker.identifier:SpeakerIdentifier",
     "spectral_params": "gmmaudio.separation.spectral:SpectralParams",
+    "student_mixture": "gmmaudio.gmm.student.estimator:StudentTMixture",
+    "student_params": "gmmaudio.gmm.student.parameters:StudentParams",
     "word_recognizer": "gmmaudio.words.recognizer:WordRecognizer",
 }
 """Kind of model -> the class that reads it, imported only when such a file is opened."""

@@ -10,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 
-from gmmaudio._typing import AnyArray, Float64Array, IntArray
+from gmmaudio._typing import AnyArray, Float64Array
 from gmmaudio.anomaly import storage
 from gmmaudio.anomaly.calibration import CalibrationReport, report
 from gmmaudio.anomaly.engine import Engine
 from gmmaudio.anomaly.events import EventRule, EventTracker, alarm_probability, event_rates
-from gmmaudio.anomaly.heads import SEASONS_PER_DAY, SECONDS_PER_SEASON
-from gmmaudio.anomaly.results import BlockResult, Result
+from gmmaudio.anomaly.results import BlockResult, Result, only_result
+from gmmaudio.anomaly.samples import as_rows, seasons
 from gmmaudio.anomaly.stream import Stream
 from gmmaudio.errors import ParameterError
 from gmmaudio.persistence import StoredModel, save
-from gmmaudio.validation import LARGEST_VALUE
 
 LEAST_ROWS = 100
 LEAST_MEMORY = 200
@@ -53,7 +52,8 @@ class AnomalyDetector:
         a fault is not learnt. Otherwise it learns from every sample at once and soon takes a fault for normal; its
         p-values compare with the twenty largest scores of the whole stream, and what is no such record gets 0.
     memory : int
-        Latest scores of the stream that the p-values of a guarded adaptive detector come from.
+        Latest scores of the stream that the p-values of a guarded adaptive detector come from. The longer it is, the
+        more it finds, if the normal course stays the same for so long.
     settle_after : int, optional
         When almost all of so many samples (rounded up) belonged to one event and the level is stable, it has become
         the normal course: the event ends as a `"regime change"`, and the new level is learnt. 0: never. By default
@@ -141,13 +141,13 @@ class AnomalyDetector:
             If there are fewer than 100 samples, too few complete ones, a channel without a number, or another number
             of names.
         """
-        rows = self._rows(X, None)
+        rows = as_rows(X, None)
         if len(rows) < LEAST_ROWS:
             raise ParameterError(f"X has {len(rows)} samples, but at least {LEAST_ROWS} normal ones are needed")
         names = tuple(map(str, range(rows.shape[1]) if channels is None else channels))
         if len(names) != rows.shape[1] or len(set(names)) != len(names):
             raise ParameterError(f"channels is {names}, but X needs {rows.shape[1]} names, all different")
-        season = _seasons(timestamps, len(rows))
+        season = seasons(timestamps, len(rows))
         sizes = {"n_lags": self.n_lags, "window": self.window, "n_modes": self.n_modes}
         if self.adaptive:
             memory = self.memory if self.guarded else None
@@ -178,8 +178,8 @@ class AnomalyDetector:
             Before `fit`.
         """
         stream = self._stream()
-        rows = self._rows(X, stream.engine.config.n_channels)
-        scored, lasting, ended = stream.run(rows, _seasons(timestamps, len(rows)))
+        rows = as_rows(X, stream.engine.config.n_channels)
+        scored, lasting, ended = stream.run(rows, seasons(timestamps, len(rows)))
         scores = np.where(np.isnan(scored.scores), 0.0, scored.scores)
         unknown = np.isnan(scored.scores).tolist()
         empty: list[bool] = np.all(np.isnan(rows), axis=1).tolist()
@@ -208,11 +208,7 @@ class AnomalyDetector:
             As for `process`.
         """
         row = np.atleast_1d(np.asarray(x))[np.newaxis]
-        block = self.process(row, None if timestamp is None else np.asarray([timestamp]))
-        event = block.events[0] if block.events else block.open_event
-        known = block.modes is not None and block.modes[0] >= 0
-        mode = int(block.modes[0]) if known and block.modes is not None else None
-        return Result(float(block.scores[0]), block.statuses[0], event, block.contributions[0], block.heads[0], mode)
+        return only_result(self.process(row, None if timestamp is None else np.asarray([timestamp])))
 
     def score_samples(self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None) -> Float64Array:
         """Return −log10 p of each sample of a stream that starts at the first row; the current stream is not touched.
@@ -257,6 +253,53 @@ class AnomalyDetector:
         tracker.set_rule(self.rule)
         return self
 
+    def adapt(
+        self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None, *, relevance_factor: float = 200.0
+    ) -> Self:
+        """Fit what was learnt to another machine of the same kind; its stream goes on after these samples.
+
+        The level of each channel is taken from the samples; all else is estimated as if what was learnt before had
+        been so many samples at that level (maximum a posteriori; Gauvain & Lee 1994). p-values and modes stay.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_channels) or (n_samples,)
+            Normal data of the machine in the order of time; NaN is missing.
+        timestamps : array-like, shape (n_samples,), optional
+            As in `fit`.
+        relevance_factor : float
+            Weight of what was learnt, in samples.
+
+        Raises
+        ------
+        ParameterError
+            If there are fewer than 100 samples, as for `process`, or the factor is not above 0.
+        NotFittedError
+            Before `fit`.
+        """
+        stream = self._stream()
+        rows = as_rows(X, stream.engine.config.n_channels)
+        if len(rows) < LEAST_ROWS:
+            raise ParameterError(f"X has {len(rows)} samples, but at least {LEAST_ROWS} normal ones are needed")
+        if not relevance_factor > 0:
+            raise ParameterError(f"relevance_factor is {relevance_factor}, but it is a number of samples above 0")
+        season = seasons(timestamps, len(rows))
+        self.reset()
+        stream.engine.settle(rows, season, moved=np.arange(rows.shape[1]), n_prior=relevance_factor)
+        stream.engine.forget_stream()
+        self._start = self.state_dict()
+        stream.tracker.place[0] = len(rows)
+        return self
+
+    def twin(self) -> Self:
+        """Return a detector that shares what `fit` learnt, at the start of a stream of its own."""
+        other = type(self)(**self._settings())
+        other._install(self._stream().engine.twin())
+        other.channels, other.event_rates = self.channels, self.event_rates
+        other._start = self._start
+        other.reset()
+        return other
+
     @property
     def n_seen(self) -> int:
         """Number of samples of the stream so far."""
@@ -291,6 +334,15 @@ class AnomalyDetector:
         for name, array in arrays.items():
             array[...] = state[name]
 
+    def start_state(self) -> dict[str, AnyArray]:
+        """Return a copy of the state that a new stream begins with."""
+        return {name: array.copy() for name, array in self._start.items()}
+
+    def load_start(self, state: Mapping[str, AnyArray]) -> None:
+        """Begin a new stream with a copy made by `start_state`, and so each after a `reset`; errors as `load_state`."""
+        self.load_state(state)
+        self._start = self.state_dict()
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the detector with the state of its stream to a file; `gmmaudio.load` reads it.
 
@@ -319,8 +371,7 @@ class AnomalyDetector:
         detector._install(storage.engine(stored))
         detector.channels = storage.channels(stored)
         detector.event_rates = {float(p): float(rate) for p, rate in stored.config["event_rates"]}
-        detector.load_state(storage.state(stored, "start."))
-        detector._start = detector.state_dict()
+        detector.load_start(storage.state(stored, "start."))
         detector.load_state(storage.state(stored, "now."))
         return detector
 
@@ -347,35 +398,3 @@ class AnomalyDetector:
         if self._running is None:
             raise NotFittedError("this AnomalyDetector is not fitted yet; call fit with normal data first")
         return self._running
-
-    def _rows(self, X: npt.ArrayLike, n_channels: int | None) -> Float64Array:
-        """Return samples as (n_samples, n_channels) float64 with NaN where there is no usable number."""
-        try:
-            rows = np.array(X, dtype=np.float64, order="C")
-        except (TypeError, ValueError) as error:
-            raise ParameterError(f"X is not an array of real numbers ({error})") from error
-        if rows.ndim == 1:
-            rows = rows[:, np.newaxis]
-        if rows.ndim != 2 or rows.shape[1] == 0 or (n_channels is not None and rows.shape[1] != n_channels):
-            raise ParameterError(f"X has shape {rows.shape}, but (n_samples, {n_channels or 'n_channels'}) is needed")
-        rows[~(np.abs(rows) <= LARGEST_VALUE)] = np.nan
-        return rows
-
-
-def _seasons(timestamps: npt.ArrayLike | None, n: int) -> IntArray:
-    """Return the hour of the day of each time stamp, −1 where it is not known."""
-    if timestamps is None:
-        return np.full(n, -1, dtype=np.int64)
-    stamps = np.asarray(timestamps)
-    if stamps.shape != (n,):
-        raise ParameterError(f"timestamps has shape {stamps.shape}, but there are {n} samples; give one for each")
-    if stamps.dtype.kind == "M":
-        known = ~np.isnat(stamps)
-        seconds = stamps.astype("datetime64[s]").astype(np.int64).astype(np.float64)
-    elif stamps.dtype.kind in "iuf":
-        seconds = stamps.astype(np.float64)
-        known = np.abs(seconds) < 1e15
-    else:
-        raise ParameterError(f"timestamps is of type {stamps.dtype}; give datetime64 or seconds since the epoch")
-    hours = np.where(known, seconds, 0.0) // SECONDS_PER_SEASON % SEASONS_PER_DAY
-    return np.where(known, hours.astype(np.int64), -1)

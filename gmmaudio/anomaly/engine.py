@@ -125,6 +125,15 @@ class Engine:
         engine.forget_stream()
         return engine, scores
 
+    def twin(self) -> "Engine":
+        """Return an engine of the same training; what its stream changes is its own."""
+        memory = len(self.windows[FUSED].arrays["ring"]) if self.windows else None
+        tails = running_tails(self.config, memory) if self.tails else {}
+        other = Engine(self.config, self.center, self.scale, self.calibrations, tails)
+        if self.mode_head is not None and other.mode_head is not None:
+            other.mode_head.hmm = self.mode_head.hmm
+        return other
+
     @property
     def windows(self) -> dict[str, WindowTail]:
         """The tails of a guarded engine, by name; of others none."""

@@ -105,8 +105,9 @@ class FollowedFile:
     """The lines of a file that other programs append to, rotate or truncate.
 
     A file that was renamed is read to its end before the new one of that name is opened; one that became shorter is
-    read again from its start; one that is not there is waited for. A file that is truncated and grows beyond the old
-    size between two looks cannot be told from one that grew.
+    read again from its start; one that is not there, or not to be read, is waited for. A file that is truncated and
+    grows beyond the old size between two looks cannot be told from one that grew, and of files that were renamed one
+    after the other while nobody followed only the one that was read last is finished.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ class FollowedFile:
         """Whether the name now stands for another file, or for the same one cut short."""
         try:
             now = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return False
         if self._descriptor < 0:
             return True
@@ -188,7 +189,7 @@ class FollowedFile:
         self._splitter = LineSplitter()
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             self._descriptor = -1
         self._offset = self._read_to = offset
 

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.anomaly.events import Event
 
@@ -70,3 +72,34 @@ class BlockResult:
     events: tuple[Event, ...]
     open_event: Event | None
     modes: IntArray | None = None
+
+
+def only_result(block: BlockResult) -> Result:
+    """Return what a block of one sample says of it."""
+    event = block.events[0] if block.events else block.open_event
+    mode = None if block.modes is None or block.modes[0] < 0 else int(block.modes[0])
+    return Result(float(block.scores[0]), block.statuses[0], event, block.contributions[0], block.heads[0], mode)
+
+
+def blank_block(rows: Float64Array) -> BlockResult:
+    """Return that nothing can be said of these rows yet."""
+    empty: list[bool] = np.all(np.isnan(rows), axis=1).tolist()
+    statuses = tuple("nodata" if none else "warmup" for none in empty)
+    return BlockResult(np.zeros(len(rows)), statuses, np.zeros(rows.shape), ("",) * len(rows), (), None)
+
+
+def joined_blocks(first: BlockResult, second: BlockResult) -> BlockResult:
+    """Return two blocks that follow one another as one."""
+    modes = second.modes
+    if modes is not None:
+        earlier = np.full(len(first.scores), -1) if first.modes is None else first.modes
+        modes = np.concatenate([earlier, modes])
+    return BlockResult(
+        np.concatenate([first.scores, second.scores]),
+        first.statuses + second.statuses,
+        np.concatenate([first.contributions, second.contributions]),
+        first.heads + second.heads,
+        first.events + second.events,
+        second.open_event,
+        modes,
+    )

@@ -76,10 +76,11 @@ def _figure(model: AnomalyModel, table: Table, block: BlockResult) -> "Figure":
 
 def _row(number: int, event: Event, model: AnomalyModel, table: Table) -> list[str | float]:
     """Return an event as a row of the table."""
+    marks = ["open"] if event.state == "open" else [event.kind] if event.kind != "anomaly" else []
     names = ", ".join(table.channels[index] for index in event.channels[:MOST_NAMES])
     more = f", and {len(event.channels) - MOST_NAMES} more" if len(event.channels) > MOST_NAMES else ""
     return [
-        f"{number}, open" if event.state == "open" else f"{number}",
+        ", ".join([str(number), *marks]),
         _when(model, table, event.start),
         _when(model, table, event.end),
         float(event.end - event.start + 1),

@@ -53,6 +53,8 @@ def watch(
         followed = None if follow is None else FollowedFile(follow, stop, position=watcher.position)
         if followed is not None:
             stack.enter_context(contextlib.closing(followed))
+            if not followed.path.exists():
+                click.echo(f"gmmaudio: waiting for {follow}", err=True)
         keeper = stack.enter_context(_Keeper(watcher, state, save_every, followed))
         if prometheus is not None:
             from gmmaudio.cli.prometheus import serve

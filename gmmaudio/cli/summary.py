@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gmmaudio.gmm import GmmParams
+from gmmaudio.gmm.student.parameters import StudentParams
 from gmmaudio.hmm import HmmParams, TiedEmissions
 
 if TYPE_CHECKING:
@@ -100,6 +101,18 @@ def _bayesian(model: Any) -> Summary:
     return _mixture(model.params_) | {"components in use": model.n_active_} | progress
 
 
+def _students(params: StudentParams) -> Summary:
+    """Return the mixture of Student distributions; the free parameters depend on what was estimated."""
+    summary = _mixture(params.components)
+    del summary["free parameters"]
+    for row in summary["heaviest components"]:
+        degrees = float(params.degrees_of_freedom[row["component"]])
+        row["weight"] = float(params.weights[row["component"]])
+        row["scale"] = row.pop("standard deviation")
+        row["degrees of freedom"] = degrees if np.isfinite(degrees) else "infinite"
+    return summary | {"model": "mixture of Student distributions", "weight of noise": params.noise_weight}
+
+
 def _speakers(identifier: Any) -> Summary:
     """Return what a speaker identifier knows."""
     ubm = identifier.ubm
@@ -173,5 +186,7 @@ _SUMMARIES: dict[str, Callable[[Any], Summary]] = {
     "hmm_params": _chain,
     "separator": _sources,
     "speaker_identifier": _speakers,
+    "student_mixture": lambda model: _with_training(_students(model.params_), model),
+    "student_params": _students,
     "word_recognizer": _words,
 }

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gmmaudio.gmm.statistics import GmmStats as GmmStats
     from gmmaudio.gmm.statistics import StatsAccumulator as StatsAccumulator
     from gmmaudio.gmm.statistics import accumulate_stats as accumulate_stats
+    from gmmaudio.gmm.student.estimator import StudentTMixture as StudentTMixture
     from gmmaudio.gmm.trials import score_trials as score_trials
 
 _MODULE_OF = {
@@ -44,6 +45,7 @@ _MODULE_OF = {
     "GmmParams": "parameters",
     "GmmStats": "statistics",
     "StatsAccumulator": "statistics",
+    "StudentTMixture": "student.estimator",
     "accumulate_stats": "statistics",
     "component_log_densities": "density",
     "condition": "conditional",

@@ -69,7 +69,7 @@ def estimate_ml(
     dead = np.flatnonzero(dead_components(stats, min_occupancy))
     if len(dead):
         spread = np.maximum(global_moments(stats)[1], floor)
-        _replace_dead(dead, weights, offsets, raw, structure=stats.structure, spread=spread)
+        replace_dead(dead, weights, offsets, raw, structure=stats.structure, spread=spread)
     covariances = stats.structure.floored(stats.structure.shrunk(raw, shrinkage), floor)
     return GmmParams(weights / weights.sum(), stats.center + offsets, covariances)
 
@@ -211,7 +211,7 @@ def split_heaviest(params: GmmParams, n_new: int, *, spread: Float64Array) -> Gm
         for array in (params.weights, params.means, params.variances)
     )
     new = np.arange(params.n_components, len(weights))
-    _replace_dead(new, weights, means, variances, structure=Diagonal, spread=spread)
+    replace_dead(new, weights, means, variances, structure=Diagonal, spread=spread)
     return GmmParams(weights, means, variances)
 
 
@@ -220,7 +220,7 @@ def _positive_counts(stats: GmmStats) -> Float64Array:
     return np.where(stats.zeroth > 0, stats.zeroth, 1.0)
 
 
-def _replace_dead(
+def replace_dead(
     dead: IntArray,
     weights: Float64Array,
     means: Float64Array,

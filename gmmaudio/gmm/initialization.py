@@ -1,4 +1,4 @@
-"""Where EM starts: k-means++ with a few Lloyd iterations, growth by one component or by splits, or random frames.
+"""Where EM starts: k-means++ with a few Lloyd iterations, trimmed or not, growth by one component or by splits, chance.
 
 Conventions. An initialiser returns `GmmParams` and draws only from the `RandomState` it is given; "split" draws
 nothing but the choice of a subsample. At most `SUBSAMPLE_PER_COMPONENT` frames per component (and at least
@@ -22,8 +22,9 @@ from gmmaudio.gmm.estimation import dead_components, estimate_ml, split_heaviest
 from gmmaudio.gmm.greedy import insert_component
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
+from gmmaudio.gmm.trimming import robust_spread, trimmed_labels
 
-Initialization = Literal["kmeans++", "greedy", "split", "random"]
+Initialization = Literal["kmeans++", "trimmed", "greedy", "split", "random"]
 
 SUBSAMPLE_PER_COMPONENT = 100
 """Frames per component that an initialiser looks at."""
@@ -60,10 +61,11 @@ def initial_params(
     frames : array, shape (n_frames, n_features)
     n_components : int
         May exceed the number of distinct frames.
-    init : {"kmeans++", "greedy", "split", "random"}
+    init : {"kmeans++", "trimmed", "greedy", "split", "random"}
         "kmeans++": Arthur & Vassilvitskii 2007 seeding on standardised features, a few Lloyd iterations, then the
-        maximum-likelihood estimate from the hard assignment. "split": from one Gaussian by splitting the heaviest
-        components and a few EM iterations (Linde, Buzo & Gray 1980), doubling each time. "greedy":
+        maximum-likelihood estimate from the hard assignment. "trimmed": the same without the frames that are farthest
+        from the clusters (see `gmmaudio.gmm.trimming`), for data with outliers. "split": from one Gaussian by splitting
+        the heaviest components and a few EM iterations (Linde, Buzo & Gray 1980), doubling each time. "greedy":
         from one Gaussian by adding one component at a time where it gains most (see `gmmaudio.gmm.greedy`), which finds
         small clusters beside large ones, in a time that grows with the square of n_components. "random": distinct
         frames as means, global variances, equal weights.
@@ -79,6 +81,7 @@ def initial_params(
     """
     methods: dict[str, Callable[..., GmmParams]] = {
         "kmeans++": _from_kmeans,
+        "trimmed": _from_trimmed,
         "greedy": _greedily,
         "split": _by_splitting,
         "random": _random,
@@ -299,6 +302,37 @@ def _from_kmeans(
     scale = np.sqrt(np.maximum(variance, variance_floor))
     standardized = ((frames - mean) / scale).astype(np.float32)
     labels = _cluster_labels(standardized, weights, n_components, random_state)
+    return _mixture_of_clusters(standardized, weights, labels, n_components, variance_floor, mean, scale)
+
+
+def _from_trimmed(
+    frames: FloatArray,
+    weights: Float64Array,
+    n_components: int,
+    variance_floor: Float64Array,
+    random_state: np.random.RandomState,
+) -> GmmParams:
+    """Return the maximum-likelihood mixture of the clusters that trimmed k-means finds."""
+    middle, spread = robust_spread(frames, weights)
+    scale = np.maximum(spread, np.sqrt(variance_floor))
+    standardized = (frames - middle) / scale
+    labels = trimmed_labels(standardized, weights, n_components, random_state)
+    kept = labels >= 0
+    return _mixture_of_clusters(
+        standardized[kept], weights[kept], labels[kept], n_components, variance_floor, middle, scale
+    )
+
+
+def _mixture_of_clusters(
+    standardized: FloatArray,
+    weights: Float64Array,
+    labels: IntArray,
+    n_components: int,
+    variance_floor: Float64Array,
+    mean: Float64Array,
+    scale: Float64Array,
+) -> GmmParams:
+    """Return the maximum-likelihood mixture of clusters of frames ``(x − mean) / scale``."""
     stats = _stats_of_clusters(standardized, weights, labels, n_components)
     params = estimate_ml(stats, variance_floor=variance_floor / np.square(scale))
     return GmmParams(params.weights, mean + scale * params.means, np.square(scale) * params.variances)

@@ -16,15 +16,50 @@ from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.validation import check_incomplete_frames
 
 
-class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A mixture that is fitted once it has `params_`."""
+class FrameEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator of densities of frames, which it looks at after checks only."""
 
     accepts_missing: ClassVar[bool] = False
     """Whether NaN is a missing feature, or an error."""
 
-    params_: GmmParams
     precision: Precision
     random_state: int | np.random.RandomState | None
+
+    def score_samples(self, X: npt.ArrayLike) -> Float64Array:
+        """Return the log-density of each frame, shape (n_frames,)."""
+        raise NotImplementedError
+
+    def score(self, X: npt.ArrayLike, y: object = None) -> float:
+        """Return the mean log-density per frame."""
+        return float(self.score_samples(X).mean())
+
+    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
+        """Return X as a float array after scikit-learn's checks."""
+        types = [np.float64, np.float32]
+        checked = validate_data(self, X, reset=reset, dtype=types, ensure_all_finite=self._finite())
+        return check_incomplete_frames(checked, name="X")[0]
+
+    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None, *, rescale: bool = True) -> FrameSource:
+        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
+        if is_one_array(X):
+            X = validate_data(self, X, dtype="numeric", ensure_all_finite=self._finite())
+        return FrameSource(X, sample_weight, rescale=rescale)
+
+    def _finite(self) -> bool | str:
+        """Return what scikit-learn calls the values that are allowed."""
+        return "allow-nan" if self.accepts_missing else True
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.accepts_missing
+        return tags
+
+
+class MixtureEstimator(FrameEstimator):
+    """A mixture that is fitted once it has `params_`."""
+
+    params_: GmmParams
 
     @property
     def weights_(self) -> Float64Array:
@@ -40,14 +75,6 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def covariances_(self) -> Float64Array:
         """Component covariances, in the shape of scikit-learn's for this structure."""
         return self._fitted_params().covariances.array
-
-    def score_samples(self, X: npt.ArrayLike) -> Float64Array:
-        """Return the log-density of each frame, shape (n_frames,)."""
-        raise NotImplementedError
-
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
-        """Return the mean log-density per frame."""
-        return float(self.score_samples(X).mean())
 
     def predict(self, X: npt.ArrayLike) -> IntArray:
         """Return the most likely component of each frame, shape (n_frames,)."""
@@ -77,25 +104,3 @@ class MixtureEstimator(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def _assigning_params(self) -> GmmParams:
         """Return the parameters that responsibilities follow from."""
         return self._fitted_params()
-
-    def _validated(self, X: npt.ArrayLike, *, reset: bool = False) -> FloatArray:
-        """Return X as a float array after scikit-learn's checks."""
-        types = [np.float64, np.float32]
-        checked = validate_data(self, X, reset=reset, dtype=types, ensure_all_finite=self._finite())
-        return check_incomplete_frames(checked, name="X")[0]
-
-    def _source(self, X: Frames, sample_weight: npt.ArrayLike | None, *, rescale: bool = True) -> FrameSource:
-        """Return the frames for `fit`; scikit-learn checks what it knows, and of that nothing is copied."""
-        if is_one_array(X):
-            X = validate_data(self, X, dtype="numeric", ensure_all_finite=self._finite())
-        return FrameSource(X, sample_weight, rescale=rescale)
-
-    def _finite(self) -> bool | str:
-        """Return what scikit-learn calls the values that are allowed."""
-        return "allow-nan" if self.accepts_missing else True
-
-    def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.accepts_missing
-        return tags

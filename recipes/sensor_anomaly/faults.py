@@ -40,16 +40,29 @@ def run_machine(seed: int) -> None:
     print(f"\n{len(faults)} faults of one sensor each in 30 days; VUS-PR with shoulders up to {SHOULDER} samples")
     print_row(HEAD)
     per_kind = []
-    for title, data in (
-        ("gmmaudio", rows),
-        ("gmmaudio, a fifth missing", with_dropouts(rows, share=0.2, seed=missing)),
-    ):
-        detector.reset()
-        block = detector.process(data, stamps)
+    known = AnomalyDetector(rule=RULE, n_modes=3).fit(sound, stamps[: 10 * DAY])
+    gappy = with_dropouts(rows, share=0.2, seed=missing)
+    ours = (
+        ("gmmaudio", detector, rows),
+        ("gmmaudio, a fifth missing", detector, gappy),
+        ("gmmaudio, 3 modes", known, rows),
+    )
+    for title, one, data in ours:
+        one.reset()
+        block = one.process(data, stamps)
         scores = Scores(block.scores, block.contributions)
         events = find_events(block.scores, RULE, contributions=block.contributions)
         print_row(table_row(title, scores, events, faults))
         per_kind.append(f"{title}: {kinds(events, faults)}")
+    for memory in (3000, 15_000):
+        block = (
+            AnomalyDetector(rule=RULE, adaptive=True, memory=memory)
+            .fit(sound, stamps[: 10 * DAY])
+            .process(rows, stamps)
+        )
+        events = block.events + ((block.open_event,) if block.open_event else ())
+        found = Scores(block.scores, block.contributions)
+        print_row(table_row(f"adaptive, memory {memory}", found, events, faults))
     for title, found in (library_scores(sound, rows) | control_scores(sound, rows)).items():
         if found is None:
             print(f"{title}: skipped, not installed")

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from gmmaudio import AnomalyDetector, audio
-from gmmaudio.anomaly.model import AnomalyModel
-from gmmaudio.anomaly.sound import SoundConfig, read_sound
-from gmmaudio.anomaly.tables import join_tables
+from gmmaudio.anomaly import AnomalyModel, SoundConfig, join_tables, read_sound
 
 RATE, SECONDS = 16000, 10
 N_TRAINING = 40

@@ -5,14 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from gmmaudio import GMM, GMMHMM, AnomalyDetector, Separator, save
+from gmmaudio import GMM, GMMHMM, AnomalyDetector, Separator, StudentTMixture, save
 from gmmaudio.cli.summary import summary_of
 from gmmaudio.features import Features, PipelineConfig
 from gmmaudio.gmm import BayesianGMM, GmmParams
+from gmmaudio.gmm.student.parameters import StudentParams, UniformNoise
 
 RNG = np.random.default_rng(0)
 FRAMES = np.concatenate([RNG.normal(-3, 1, (200, 2)), RNG.normal(3, 1, (100, 2))])
 GMM_OF_TWO = GMM(2, random_state=0).fit(FRAMES)
+STUDENTS = StudentTMixture(2, degrees_of_freedom=np.inf, noise=True, random_state=0).fit(FRAMES)
 HMM = GMMHMM(2, (1, 2), topology="left-right").fit([FRAMES])
 
 
@@ -25,6 +27,8 @@ MODELS = {
     "gmm": lambda: GMM_OF_TWO,
     "gmm_params": lambda: GMM_OF_TWO.params_,
     "bayesian_gmm": lambda: BayesianGMM(3, random_state=0).fit(FRAMES),
+    "student_mixture": lambda: STUDENTS,
+    "student_params": lambda: STUDENTS.params_,
     "gmm_hmm": lambda: HMM,
     "hmm_params": lambda: HMM.params_,
     "anomaly_detector": lambda: AnomalyDetector().fit(FRAMES),
@@ -73,6 +77,14 @@ def test_components_come_with_the_heaviest_first():
     rows = summary_of("gmm_params", params)["heaviest components"]
     assert [row["component"] for row in rows] == [1, 2, 0]
     assert rows[0] == {"component": 1, "weight": 0.5, "mean": [1.0], "standard deviation": [2.0]}
+
+
+def test_components_of_students_come_with_scales_and_degrees_of_freedom():
+    params = StudentParams(GmmParams([1.0], [[0.0]], [[4.0]]), 3.0, UniformNoise(0.25, [0.0], [1.0]))
+    summary = summary_of("student_params", params)
+    expected = {"component": 0, "weight": 0.75, "mean": [0.0], "scale": [2.0], "degrees of freedom": 3.0}
+    assert summary["heaviest components"] == [expected]
+    assert summary["weight of noise"] == 0.25
 
 
 def test_states_are_expected_to_last_as_their_transitions_say():
