@@ -52,7 +52,8 @@ class AnomalyDetector:
         a fault is not learnt. Otherwise it learns from every sample at once and soon takes a fault for normal; its
         p-values compare with the twenty largest scores of the whole stream, and what is no such record gets 0.
     memory : int
-        Latest scores of the stream that the p-values of a guarded adaptive detector come from.
+        Latest scores of the stream that the p-values of a guarded adaptive detector come from. The longer it is, the
+        more it finds, if the normal course stays the same for so long.
     settle_after : int, optional
         When almost all of so many samples (rounded up) belonged to one event and the level is stable, it has become
         the normal course: the event ends as a `"regime change"`, and the new level is learnt. 0: never. By default

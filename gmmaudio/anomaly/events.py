@@ -264,14 +264,14 @@ class EventTracker:
         scores: Float64Array,
         contributions: Float64Array,
         *,
-        still: BoolArray | None = None,
+        strange: BoolArray | None = None,
         modes: IntArray | None = None,
     ) -> tuple[list[bool], list[Event]]:
         """Return for each sample whether an event lasts there, and the events that ended.
 
-        Samples that are `still` strange keep an event going whatever their score, but begin none.
+        Samples that are `strange` keep an event going, by default those at or above the leaving level.
         """
-        going_on = (scores >= self.leave if still is None else (scores >= self.leave) | still).tolist()
+        going_on = (scores >= self.leave if strange is None else strange).tolist()
         index, start, last, peak, top, previous_end, mode = self.place.tolist()
         lasting, ended = [], []
         for row, score in enumerate(scores.tolist()):
