@@ -64,7 +64,7 @@ class BayesianGMM(MixtureEstimator):
     tol : float
         Training ends when the bound per frame changes by less than this, in nats. Small by default: components empty
         slowly. 0.0 runs all iterations.
-    init : {"kmeans++", "greedy", "split", "random"}
+    init : {"kmeans++", "trimmed", "greedy", "split", "random"}
         How the start is found; see `gmmaudio.gmm.initialization.initial_params`.
     weights_init, means_init, covariances_init : array-like, optional
         A mixture to start from, as in `GMM`: the first posterior is that of frames drawn from it.

@@ -51,9 +51,9 @@ class StudentTMixture(FrameEstimator):
         freedom settle slowly. 0.0 runs all iterations, each of them plain EM.
     variance_floor : float
         Smallest scale, as a fraction of the squared spread (by quartiles) of the feature; see `GMM`.
-    init : {"trimmed", "kmeans++", "split", "random"}
-        How EM starts. "trimmed" takes a cluster of less than 15 % of the frames that is far from all others for
-        outliers; see `gmmaudio.gmm.trimming`.
+    init : {"trimmed", "kmeans++", "greedy", "split", "random"}
+        How EM starts; see `gmmaudio.gmm.initialization.initial_params`. "trimmed" is not drawn to outliers, but may
+        take a small cluster that is far from all others for some.
     weights_init : array-like, shape (n_components,), optional
         Without noise; the sum is 1.
     means_init : array-like, shape (n_components, n_features), optional
