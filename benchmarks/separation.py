@@ -78,12 +78,14 @@ def measure(separator: Separator, n_rounds: int) -> list[tuple[str, float, float
     mixture = sound(SECONDS, rate, 10) + sound(SECONDS, rate, 11)
     short = mixture[: SLOW_SECONDS * rate]
     levels = separator.estimate_levels(mixture, NAMES)
+    one = separator.with_config(SeparationConfig(spectra="one"))
     hmm = separator.with_config(SeparationConfig(dynamics="hmm"))
     mixmax = separator.with_config(SeparationConfig(likelihood="mixmax"))
     n_frames = len(mixture) // separator.stft.shift_samples
     contestants = {
         "products alone": lambda: products_alone(separator, n_frames),
         "levels given": lambda: separator.separate(mixture, NAMES, levels=levels),
+        "levels given, one spectrum at a time": lambda: one.separate(mixture, NAMES, levels=levels),
         "levels estimated": lambda: separator.separate(mixture, NAMES),
         "levels tracked": lambda: separator.stream(NAMES).transform(mixture),
         "factorial HMM": lambda: hmm.separate(short, NAMES, levels=levels),

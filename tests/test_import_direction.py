@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "hmm": BASE | {"checkpoint", "em", "gmm", "persistence"},
     "words": BASE | {"audio", "features", "gmm", "hmm", "persistence"},
     "distributed": BASE | {"gmm", "hmm"},
-    "separation": BASE | {"audio", "em", "gmm", "metrics", "persistence"},
+    "separation": BASE | {"audio", "em", "features", "gmm", "metrics", "persistence"},
     "speaker": BASE | {"audio", "distributed", "features", "gmm", "metrics", "persistence"},
     # Sound becomes a stream of numbers through the package's own front end, for machines that are listened to.
     "anomaly": BASE | {"audio", "features", "gmm", "hmm", "metrics", "persistence"},

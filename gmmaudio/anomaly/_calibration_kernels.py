@@ -104,13 +104,13 @@ def follow_window(
         n = min(int(count[0]), size)
         if n >= max(warm_up, N_TOP + 1.0):
             top = n_in_tail(n)
-            threshold, excess = exponential_tail(ordered, n, top)
-            if value > threshold:
+            if value > ordered[n - top]:
+                threshold, excess = exponential_tail(ordered, n, top)
                 out[t] = math.log10((n + 1.0) / top) + (value - threshold) / excess / math.log(10.0)
+                if out[t] > limit:
+                    value = min(value, tail_level(threshold, excess, top / (n + 1.0), limit))
             else:
                 out[t] = math.log10((n + 1.0) / (n - place(ordered, n, value) + 1.0))
-            if out[t] > limit:
-                value = min(value, tail_level(threshold, excess, top / (n + 1.0), limit))
         row = int(count[0]) % size
         put_in_order(ordered, n, place(ordered, n, ring[row]) if n == size else n, value)
         ring[row] = value

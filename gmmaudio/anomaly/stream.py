@@ -12,13 +12,13 @@ the level does not stay, the standards are set anew, so that no event lasts for 
 
 import numpy as np
 
-from gmmaudio._typing import AnyArray, BoolArray, Float64Array, IntArray
+from gmmaudio._typing import AnyArray, Float64Array, IntArray
 from gmmaudio.anomaly.engine import Engine, Scored
 from gmmaudio.anomaly.events import Event, EventTracker
 from gmmaudio.anomaly.regime import is_stable
 
 PACE = 48
-LONGEST_CHANCE = 10
+LONGEST_CHANCE = 5
 """Samples of an event that may be what chance gives, and is remembered as such."""
 
 SETTLED_SHARE = 0.9
@@ -54,6 +54,7 @@ class Stream:
                 "rows": np.full((n, n_channels), np.nan),
                 "season": np.full(n, -1, dtype=np.int64),
                 "lasting": np.zeros(n, dtype=np.bool_),
+                "strange": np.zeros(n, dtype=np.bool_),
                 "levels": np.full(len(engine.heads), np.inf),
                 "marks": np.zeros(1 + len(engine.windows)),
                 "count": np.zeros(1, dtype=np.int64),
@@ -70,13 +71,15 @@ class Stream:
             room = self.pace - int(self._past["count"][0]) % self.pace if self._past else len(X)
             part = slice(first, min(first + room, len(X)))
             scored = self.engine.score(X[part], season[part], learn=self.learns_at_once)
-            still = np.any(scored.raw >= self._past["levels"], axis=1) if self._past else None
-            in_event, over = self.tracker.run(
-                np.nan_to_num(scored.scores), scored.contributions, still=still, modes=scored.modes
-            )
+            scores = np.nan_to_num(scored.scores)
+            strange = scores >= self.tracker.leave
+            if self._past:
+                strange |= np.any(scored.raw >= self._past["levels"], axis=1)
+            in_event, over = self.tracker.run(scores, scored.contributions, strange=strange, modes=scored.modes)
             ended += over
             if self._past:
-                self._keep(X[part], season[part], np.array(in_event, dtype=np.bool_))
+                there = np.array(in_event, dtype=np.bool_)
+                self._keep(rows=X[part], season=season[part], lasting=there, strange=there & strange)
                 if part.stop - first == room:
                     ended += self._pause()
             pieces.append(scored)
@@ -89,13 +92,13 @@ class Stream:
         events = {"events.place": self.tracker.place, "events.parts": self.tracker.parts}
         return self.engine.arrays() | events | {f"past.{name}": array for name, array in self._past.items()}
 
-    def _keep(self, X: Float64Array, season: IntArray, lasting: BoolArray) -> None:
-        """Remember rows that do not reach beyond the end of the pace."""
-        offset = int(self._past["count"][0]) % self.pace
-        first = len(self._past["rows"]) - self.pace + offset
-        for name, values in (("rows", X), ("season", season), ("lasting", lasting)):
-            self._past[name][first : first + len(X)] = values
-        self._past["count"] += len(X)
+    def _keep(self, **rows: AnyArray) -> None:
+        """Remember what is known of rows that do not reach beyond the end of the pace."""
+        offset, n = int(self._past["count"][0]) % self.pace, len(rows["rows"])
+        for name, values in rows.items():
+            first = len(self._past[name]) - self.pace + offset
+            self._past[name][first : first + n] = values
+        self._past["count"] += n
 
     def _pause(self) -> list[Event]:
         """Learn at the end of a pace; return a change of regime if this is the moment of one."""
@@ -109,7 +112,7 @@ class Stream:
         elif self.tracker.current() is None:
             self._forget_scores()
             self._set_levels()
-        for name in ("rows", "season", "lasting"):
+        for name in ("rows", "season", "lasting", "strange"):
             array = self._past[name]
             array[: -self.pace] = array[self.pace :].copy()
         return ended
@@ -132,8 +135,9 @@ class Stream:
     def _forget_scores(self) -> None:
         """Forget the scores since the levels were set if more than chance was among them."""
         n_rows, *counts = self._past["marks"]
-        rows = self._past["lasting"][-min(int(self._past["count"][0] - n_rows), len(self._past["lasting"])) :]
-        if np.count_nonzero(rows) > LONGEST_CHANCE:
+        strange = self._past["strange"]
+        since = strange[-min(int(self._past["count"][0] - n_rows), len(strange)) :]
+        if np.count_nonzero(since) > LONGEST_CHANCE:
             for tail, count in zip(self.engine.windows.values(), counts, strict=True):
                 tail.replace(count)
 

@@ -10,7 +10,7 @@ import click
 from gmmaudio.anomaly import AnomalyDetector
 from gmmaudio.anomaly.model import AnomalyModel, as_model
 from gmmaudio.anomaly.sound import SUFFIXES, SoundConfig, read_sound
-from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period
+from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period, with_numbers
 from gmmaudio.cli.anomaly_output import block_events, block_json, summary_json
 from gmmaudio.cli.anomaly_watch import watch
 from gmmaudio.cli.arguments import channel_option, check_output
@@ -140,7 +140,7 @@ def _training_table(files: Sequence[Path], sound: SoundConfig | None, grid: floa
     for file in files:
         table = read_table(file, channels=tables[0].channels if tables else None)
         tables.append(table if grid is None else table.on_grid(grid))
-    return join_tables(tables, gap)
+    return with_numbers(join_tables(tables, gap))
 
 
 def _period(table: Table, given: float | None) -> float:

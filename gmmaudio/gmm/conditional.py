@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm._blas import one_blas_thread
 from gmmaudio.gmm.conditional_gaussians import ConditionalGaussians
 from gmmaudio.gmm.covariances import Full
 from gmmaudio.gmm.density import frame_log_likelihoods, responsibilities
@@ -220,10 +221,11 @@ class ConditionalMixture:
 
     def _tiles(self, values: FloatArray) -> Iterator[Tile]:
         """Yield weights and conditional means, some frames after the others."""
+        conditional_means = one_blas_thread(self._gaussians.means)
         for start in range(0, len(values), TILE_FRAMES):
             rows = slice(start, start + TILE_FRAMES)
             shares = responsibilities(self.gate, values[rows], precision="double")
-            yield rows, shares, self._gaussians.means(values[rows])
+            yield rows, shares, conditional_means(values[rows])
 
 
 def _average(shares: Float64Array, means: Float64Array) -> Float64Array:

@@ -28,7 +28,8 @@ class GaussianMixtureRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
     A mixture is trained on the rows ``[x, y]``; the prediction is the mean of ``p(y | x)`` (Ghahramani & Jordan 1994).
     One component with full covariances is ordinary least squares; more are lines that take over from each other, with
-    a spread of their own; with diagonal covariances they are steps.
+    a spread of their own; with diagonal covariances they are steps. For inputs with gaps there
+    is `mixture_.impute`: of rows ``[x, y]`` with NaN it expects everything that is missing, targets too.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """Separation of known sources: spectral mixtures, joint states of two, masks, gains, who is in a mixture."""
 
 from gmmaudio.separation.evaluation import SeparationEvaluation, SystemScores
+from gmmaudio.separation.levels import SourceLevels
 from gmmaudio.separation.masking import SeparationConfig
 from gmmaudio.separation.oracle import oracle_estimates
 from gmmaudio.separation.ranking import RankedPair
@@ -23,6 +24,7 @@ __all__ = [
     "SeparationEvaluation",
     "SeparationStream",
     "Separator",
+    "SourceLevels",
     "SpectralParams",
     "SpectralStats",
     "StftConfig",

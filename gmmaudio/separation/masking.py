@@ -13,13 +13,20 @@ from gmmaudio.separation.factorial import factorial_forward_backward, predict
 from gmmaudio.separation.joint import JointModel, WienerPair, blocks_of_frames, independent_masks, set_masks
 from gmmaudio.separation.mixmax import MixmaxPair
 from gmmaudio.separation.several import SeveralSources
+from gmmaudio.separation.sums import SpectralSums
 from gmmaudio.separation.training import SourceModel
 
 Likelihood = Literal["wiener", "mixmax"]
 Dynamics = Literal["independent", "hmm"]
 Mask = Literal["soft", "binary"]
+Spectra = Literal["both", "one", "sum"]
 
-CHOICES = {"likelihood": ("wiener", "mixmax"), "dynamics": ("independent", "hmm"), "mask": ("soft", "binary")}
+CHOICES = {
+    "likelihood": ("wiener", "mixmax"),
+    "dynamics": ("independent", "hmm"),
+    "mask": ("soft", "binary"),
+    "spectra": ("both", "one", "sum"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,26 @@ class SeparationConfig:
         two sources (a factorial hidden Markov model) up to a look-ahead of half a second.
     mask : {"soft", "binary"}
         Whether a bin is shared or goes to the source that has the larger share.
+    spectra : {"both", "one", "sum"}
+        Whether a source sounds with one of its spectra at a time, by the posterior of the joint states, with a sum of
+        them (`gmmaudio.separation.sums`, which knows neither MIXMAX nor dynamics), or masks are the mean of both.
     """
 
     likelihood: Likelihood = "wiener"
     dynamics: Dynamics = "independent"
     mask: Mask = "soft"
+    spectra: Spectra = "both"
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 raise ParameterError(f"{name} is {value!r} but must be one of {', '.join(choices)}")
+        if self.spectra == "sum" and (self.likelihood, self.dynamics) != ("wiener", "independent"):
+            raise ParameterError(
+                f"spectra='sum' has no states, so likelihood={self.likelihood!r} with dynamics={self.dynamics!r} would "
+                "change nothing; use 'wiener' and 'independent', or spectra='both'"
+            )
 
     def check_n_sources(self, n_sources: int) -> None:
         """Raise if this kind of inference does not exist for so many sources."""
@@ -70,8 +86,8 @@ class MaskMaker:
         config.check_n_sources(len(sources))
         self.sources = tuple(sources)
         self.config = config
-        self._gains: Float64Array | None = None
-        self._model: JointModel | SeveralSources | None = None
+        self._place = np.zeros((len(sources), 0))
+        self._models: tuple[JointModel | SeveralSources, SpectralSums] | None = None
 
     @property
     def start(self) -> Float64Array:
@@ -81,7 +97,13 @@ class MaskMaker:
         return np.outer(*(source.spectral.weights for source in self.sources))
 
     def masks(
-        self, power: Float32Array, gains: Float64Array, expected: Float64Array, *, n_final: int
+        self,
+        power: Float32Array,
+        gains: Float64Array,
+        colours: Float64Array,
+        expected: Float64Array,
+        *,
+        n_final: int,
     ) -> tuple[Float32Array, Float64Array]:
         """Return the masks of the first `n_final` frames, (n_final, n_sources, n_bins), and what to expect after them.
 
@@ -91,30 +113,49 @@ class MaskMaker:
             Relative to the level of the mixture; the frames after `n_final` are the look-ahead.
         gains : array, shape (n_sources,)
             Relative to that level, too.
+        colours : array, shape (n_sources, n_bins)
+            Power gains relative to the training.
         expected : array
             What the last call has returned, or `start`.
         """
-        model = self._model_at(gains)
-        if isinstance(model, SeveralSources):
-            masks = model.masks(power[:n_final])
-        elif self.config.dynamics == "independent":
-            masks = independent_masks(model, power[:n_final])
+        joint, sums = self._models_at(gains, colours)
+        spectra = self.config.spectra
+        if spectra == "sum":
+            masks = sums.masks(power[:n_final])
         else:
-            masks, expected = self._smoothed_masks(model, power, expected, n_final)
+            masks, expected = self._joint_masks(joint, power, expected, n_final)
+            if spectra == "both":
+                masks += sums.masks(power[:n_final])
+                masks *= np.float32(0.5)
         return (_binary(masks) if self.config.mask == "binary" else masks), expected
 
-    def _model_at(self, gains: Float64Array) -> JointModel | SeveralSources:
-        """Return the joint states at the given gains, made when the gains change."""
-        if self._model is None or self._gains is None or not np.array_equal(gains, self._gains):
-            self._gains = gains.copy()
-            self._model = self._make_model(gains)
-        return self._model
+    def _models_at(
+        self, gains: Float64Array, colours: Float64Array
+    ) -> tuple[JointModel | SeveralSources, SpectralSums]:
+        """Return the joint states and the sums of spectra at the given gains and colours, made when these change."""
+        place = np.column_stack([gains, colours])
+        if self._models is None or not np.array_equal(place, self._place):
+            self._place = place
+            coloured = [own.coloured(colour) for own, colour in zip(self.sources, colours, strict=True)]
+            sums = SpectralSums([own.spectral for own in coloured], gains)
+            self._models = self._joint_model(coloured, gains), sums
+        return self._models
 
-    def _make_model(self, gains: Float64Array) -> JointModel | SeveralSources:
-        """Return the joint states at the given gains."""
-        if len(self.sources) > 2:
-            return SeveralSources([source.spectral for source in self.sources], gains)
-        first, second = self.sources
+    def _joint_masks(
+        self, model: JointModel | SeveralSources, power: Float32Array, expected: Float64Array, n_final: int
+    ) -> tuple[Float32Array, Float64Array]:
+        """Return the masks of the joint states of the first frames, and what to expect after them."""
+        if isinstance(model, SeveralSources):
+            return model.masks(power[:n_final]), expected
+        if self.config.dynamics == "independent":
+            return independent_masks(model, power[:n_final]), expected
+        return self._smoothed_masks(model, power, expected, n_final)
+
+    def _joint_model(self, sources: Sequence[SourceModel], gains: Float64Array) -> JointModel | SeveralSources:
+        """Return the joint states of sources of the right colour at the given gains."""
+        if len(sources) > 2:
+            return SeveralSources([source.spectral for source in sources], gains)
+        first, second = sources
         of_both = (float(gains[0]), float(gains[1]))
         if self.config.likelihood == "mixmax":
             return MixmaxPair(first.log_spectral, second.log_spectral, of_both)

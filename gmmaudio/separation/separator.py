@@ -1,18 +1,20 @@
 """The separator: learn sources from recordings of each alone, then take mixtures of them apart."""
 
 import copy
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 import numpy as np
 
-from gmmaudio._typing import Float32Array, Float64Array
+from gmmaudio._typing import Float32Array
 from gmmaudio.audio.reading import ChannelPolicy
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.persistence import StoredModel
-from gmmaudio.separation.gains import MAX_FRAMES, estimate_gains, evenly_spread, level_of
-from gmmaudio.separation.masking import Dynamics, Likelihood, Mask, MaskMaker, SeparationConfig
+from gmmaudio.separation.colours import MAX_FRAMES, band_starts, estimate_colours
+from gmmaudio.separation.gains import MAX_FRAMES as MAX_GAIN_FRAMES
+from gmmaudio.separation.gains import estimate_gains, evenly_spread, level_of
+from gmmaudio.separation.levels import SourceLevels, gains_of_levels, levels_of_gains
+from gmmaudio.separation.masking import Dynamics, Likelihood, Mask, MaskMaker, SeparationConfig, Spectra
 from gmmaudio.separation.ranking import RankedPair, rank_pairs
 from gmmaudio.separation.recordings import Recording, count_channels, sample_blocks
 from gmmaudio.separation.stft import Analysis, StftConfig, power_of
@@ -41,6 +43,7 @@ class Separator:
     likelihood : {"wiener", "mixmax"}
     dynamics : {"independent", "hmm"}
     mask : {"soft", "binary"}
+    spectra : {"both", "one", "sum"}
         See `SeparationConfig`.
     random_state : int, default 0
         Seed of the initialisation.
@@ -70,13 +73,14 @@ class Separator:
         likelihood: Likelihood = "wiener",
         dynamics: Dynamics = "independent",
         mask: Mask = "soft",
+        spectra: Spectra = "both",
         random_state: int = 0,
     ) -> None:
         if n_components < 1:
             raise ParameterError(f"n_components is {n_components} but must be at least 1; 64 is usual")
         self.n_components = n_components
         self.stft = StftConfig(sample_rate, frame_length)
-        self.config = SeparationConfig(likelihood, dynamics, mask)
+        self.config = SeparationConfig(likelihood, dynamics, mask, spectra)
         self.random_state = random_state
         self._models: dict[str, SourceModel] = {}
 
@@ -170,7 +174,7 @@ class Separator:
         channel : int or "mix", optional
             Of a file with several; None takes all.
         levels : mapping of str to float, optional
-            Level of each source in dB, as `estimate_levels` gives them.
+            Level of each source in dB, as `estimate_levels` gives them; plain numbers keep the colours of the training.
 
         Returns
         -------
@@ -221,17 +225,20 @@ class Separator:
         *,
         sample_rate: int | None = None,
         channel: ChannelPolicy = None,
-    ) -> dict[str, float]:
-        """Return the level of each source in a mixture in dB, of maximum likelihood.
+    ) -> SourceLevels:
+        """Return the level of each source in a mixture in dB, of maximum likelihood, and its colour.
 
-        0 dB is a mean square of 1. A source that is not there comes out 25 to 30 dB below the mixture.
+        0 dB is a mean square of 1. A source that is not there comes out 25 to 30 dB below the mixture. What is returned
+        is a mapping of names to numbers; it holds the colours, too, that its use as `levels` has in `separate`.
         """
         names = self._checked(sources)
         power = self._sampled_power(mixture, sample_rate, channel)
         if not power.any():
-            return dict.fromkeys(names, QUIETEST_LEVEL)
-        gains, _ = estimate_gains([self._models[name].spectral for name in names], power)
-        return {name: 10.0 * math.log10(gain / self._full_scale) for name, gain in zip(names, gains, strict=True)}
+            return SourceLevels(dict.fromkeys(names, QUIETEST_LEVEL))
+        spectral = [self._models[name].spectral for name in names]
+        gains, _ = estimate_gains(spectral, evenly_spread(power, MAX_GAIN_FRAMES))
+        gains, colours = estimate_colours(spectral, gains, power, band_starts(self.stft))
+        return levels_of_gains(names, gains, colours, self.stft)
 
     def rank_sources(
         self, mixture: Recording, *, sample_rate: int | None = None, channel: ChannelPolicy = None
@@ -270,7 +277,8 @@ class Separator:
         """
         names = self._checked(sources)
         maker = MaskMaker([self._models[name] for name in names], self.config)
-        return SeparationStream(maker, self.stft, gains=self._gains(names, levels), n_channels=n_channels)
+        known = None if levels is None else gains_of_levels(names, levels, self.stft)
+        return SeparationStream(maker, self.stft, levels=known, n_channels=n_channels)
 
     def to_stored(self) -> StoredModel:
         """Return what a model file holds."""
@@ -286,20 +294,6 @@ class Separator:
                 raise GmmAudioError(f"the source '{name}' does not have the frequencies of the window")
         separator._models = models
         return separator
-
-    @property
-    def _full_scale(self) -> float:
-        """Power per bin of a signal with a mean square of 1: Σ window², which is half the window."""
-        return self.stft.frame_samples / 2.0
-
-    def _gains(self, names: Sequence[str], levels: Mapping[str, float] | None) -> Float64Array | None:
-        """Return levels as powers per bin."""
-        if levels is None:
-            return None
-        missing = [name for name in names if name not in levels]
-        if missing:
-            raise ParameterError(f"levels has no '{missing[0]}'; give one for each of {', '.join(names)}")
-        return np.array([self._full_scale * 10.0 ** (levels[name] / 10.0) for name in names])
 
     def _checked(self, sources: Sequence[str]) -> tuple[str, ...]:
         """Return the names of two or more sources that can be told apart; the background joins a single one."""

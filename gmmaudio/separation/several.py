@@ -76,15 +76,14 @@ class SeveralSources:
         return np.asarray(log_likelihoods)
 
 
-def update_several_gains(
-    sources: Sequence[SpectralParams], gains: Float64Array, power: Float32Array, *, lowest: float
-) -> Float64Array:
-    """Return the gains after one multiplicative update, shape (n_sources,): that of `gmmaudio.separation.gains`.
+def several_update_sums(
+    sources: Sequence[SpectralParams], gains: Float64Array, power: Float32Array
+) -> tuple[Float64Array, Float64Array]:
+    """Return both sums of the multiplicative update of `gmmaudio.separation.gains`, each (n_sources, n_bins).
 
     The expected power spectra stand for the components.
     """
     expected = SeveralSources(sources, gains).expected_power(power).astype(np.float64)
     total = expected.sum(axis=1)
-    explained = np.einsum("tjf,tf->j", expected, power / np.square(total))
-    wanted = np.einsum("tjf,tf->j", expected, 1.0 / total)
-    return np.asarray(np.maximum(gains * explained / wanted, lowest))
+    explained = np.einsum("tjf,tf->jf", expected, power / np.square(total))
+    return explained, np.einsum("tjf,tf->jf", expected, 1.0 / total)

@@ -103,6 +103,10 @@ class SpectralParams:
         """``1 / V``, of shape (n_bins, n_components)."""
         return np.ascontiguousarray((1.0 / self.variances).T, dtype=np.float32)
 
+    def coloured(self, colour: Float64Array) -> "SpectralParams":
+        """Return the model of the source after a filter of the given power gains, shape (n_bins,)."""
+        return SpectralParams(self.weights, np.maximum(self.variances * colour, np.finfo(np.float32).tiny))
+
     def to_stored(self) -> StoredModel:
         """Return what a model file holds of it."""
         return StoredModel("spectral_params", {}, {"weights": self.weights, "variances": self.variances})

@@ -62,6 +62,7 @@ def unpack(stored: StoredModel) -> tuple[dict[str, Any], dict[str, SourceModel]]
         "likelihood": config["likelihood"],
         "dynamics": config["dynamics"],
         "mask": config["mask"],
+        "spectra": config["spectra"],
         "random_state": int(config["random_state"]),
     }
     return arguments, {name: _source(stored.arrays, number) for number, name in enumerate(names)}

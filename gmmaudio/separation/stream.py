@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Complex64Array, Float32Array, Float64Array
+from gmmaudio.separation.colours import band_starts, estimate_colours
 from gmmaudio.separation.gains import estimate_gains, follow_gains
 from gmmaudio.separation.masking import MaskMaker
 from gmmaudio.separation.stft import OVERLAP, Analysis, StftConfig, Synthesis, power_of
@@ -28,12 +29,13 @@ MEMORY_FRAMES, MEMORY_STEP = 48, 4
 class _SeparationState:
     """What is remembered of the stream.
 
-    Spectra whose masks are not final; gains, 0 while unknown; the power so far and the frames it is of; recent frames;
-    the expected states; samples taken and given.
+    Spectra whose masks are not final; gains, 0 while unknown; colours; the power so far and the frames it is of;
+    recent frames; the expected states; samples taken and given.
     """
 
     pending: Complex64Array
     gains: Float64Array
+    colours: Float64Array
     power_sum: float
     n_frames: int
     recent: Float32Array
@@ -48,15 +50,15 @@ class SeparationStream(Stage):
     `push` takes samples of shape (n_samples,) or (n_samples, n_channels) and returns
     (n_samples, n_sources) or (n_samples, n_sources, n_channels). The sources add up to the mixture.
 
-    With given gains the stream gives the bits of `Separator.separate` at these gains. Without, gains are tracked: they
-    are updated every second from the last three, causally, and `transform` gives the same bits.
+    With given levels the stream gives the bits of `Separator.separate` at these levels. Without, gains and colours are
+    tracked: they are updated every second from the last three, causally, and `transform` gives the same bits.
 
     Parameters
     ----------
     maker : MaskMaker
     stft : StftConfig
-    gains : array, shape (n_sources,), optional
-        Power of each source relative to its training; tracked if not given.
+    levels : pair of arrays, shapes (n_sources,) and (n_sources, n_bins), optional
+        Power of each source relative to its training, and its colour; tracked if not given.
     n_channels : int
         Masks are made from the mean power of all channels and used for each of them.
     """
@@ -64,13 +66,19 @@ class SeparationStream(Stage):
     _state: _SeparationState
 
     def __init__(
-        self, maker: MaskMaker, stft: StftConfig, *, gains: Float64Array | None = None, n_channels: int = 1
+        self,
+        maker: MaskMaker,
+        stft: StftConfig,
+        *,
+        levels: tuple[Float64Array, Float64Array] | None = None,
+        n_channels: int = 1,
     ) -> None:
         self.n_channels = n_channels
         self.n_sources = len(maker.sources)
         self._maker = maker
         self._stft = stft
-        self._fixed_gains = gains
+        self._fixed_levels = levels
+        self._starts = band_starts(stft)
         self._analysis = Analysis(stft, n_channels)
         self._synthesis = Synthesis(stft, self.n_sources * n_channels)
         self.reset()
@@ -89,11 +97,14 @@ class SeparationStream(Stage):
     def reset(self) -> None:
         """Forget the stream."""
         n_bins = self._stft.n_bins
+        unknown = np.zeros(self.n_sources), np.ones((self.n_sources, n_bins))
+        gains, colours = self._fixed_levels or unknown
         self._analysis.reset()
         self._synthesis.reset()
         self._state = _SeparationState(
             pending=np.zeros((0, self.n_channels, n_bins), np.complex64),
-            gains=np.zeros(self.n_sources) if self._fixed_gains is None else self._fixed_gains.copy(),
+            gains=gains.copy(),
+            colours=colours.copy(),
             power_sum=0.0,
             n_frames=0,
             recent=np.zeros((0, n_bins), np.float32),
@@ -146,7 +157,7 @@ class SeparationStream(Stage):
         levels = self._levels(power)
         gains = state.gains / state.gains.sum() if state.gains.any() else np.full(self.n_sources, 1 / self.n_sources)
         relative = np.asarray(np.minimum(power / levels[:, np.newaxis], LOUDEST), np.float32)
-        masks, state.expected = self._maker.masks(relative, gains, state.expected, n_final=n_final)
+        masks, state.expected = self._maker.masks(relative, gains, state.colours, state.expected, n_final=n_final)
         estimates: Complex64Array = masks[:, :, np.newaxis] * spectra[:n_final, np.newaxis]
         self._learn(power[:n_final])
         return self._synthesis.push(estimates.reshape(n_final, -1, self._stft.n_bins))
@@ -165,21 +176,25 @@ class SeparationStream(Stage):
         state = self._state
         for value in power.mean(axis=1, dtype=np.float64):
             state.power_sum += float(value)
-        if self._fixed_gains is None:
+        if self._fixed_levels is None:
             state.recent = np.concatenate([state.recent, power[-state.n_frames % MEMORY_STEP :: MEMORY_STEP]])[
                 -MEMORY_FRAMES:
             ]
         state.n_frames += len(power)
         segment, rest = divmod(state.n_frames, SEGMENT_FRAMES)
         due = rest == 0 and (segment % UPDATE_SEGMENTS == 0 or not state.gains.any())
-        if self._fixed_gains is None and due and state.recent.any():
+        if self._fixed_levels is None and due and state.recent.any():
             self._update_gains()
 
     def _update_gains(self) -> None:
-        """Estimate gains for the first time, or improve those that there are."""
+        """Estimate gains for the first time, or improve those that there are; then the colours."""
         state = self._state
         spectral = [source.spectral for source in self._maker.sources]
-        if not state.gains.any():
+        if state.gains.any():
+            coloured = [own.coloured(colour) for own, colour in zip(spectral, state.colours, strict=True)]
+            state.gains = follow_gains(coloured, state.gains, state.recent)
+        else:
             state.gains, _ = estimate_gains(spectral, state.recent)
-            return
-        state.gains = follow_gains(spectral, state.gains, state.recent)
+        state.gains, state.colours = estimate_colours(
+            spectral, state.gains, state.recent, self._starts, colours=state.colours, n_updates=1
+        )

@@ -52,6 +52,12 @@ class SourceModel:
     transition_matrix: Float64Array
     log_spectral: GmmParams
 
+    def coloured(self, colour: Float64Array) -> "SourceModel":
+        """Return the model of the source after a filter of the given power gains, shape (n_bins,)."""
+        logs = self.log_spectral
+        moved = GmmParams(logs.weights, logs.means + np.log(colour), logs.variances)
+        return SourceModel(self.spectral.coloured(colour), self.transition_matrix, moved)
+
     def same_as(self, other: "SourceModel") -> bool:
         """Return whether no frame can tell the two apart."""
         mine, theirs = self.spectral, other.spectral

@@ -54,6 +54,15 @@ def run_machine(seed: int) -> None:
         events = find_events(block.scores, RULE, contributions=block.contributions)
         print_row(table_row(title, scores, events, faults))
         per_kind.append(f"{title}: {kinds(events, faults)}")
+    for memory in (3000, 15_000):
+        block = (
+            AnomalyDetector(rule=RULE, adaptive=True, memory=memory)
+            .fit(sound, stamps[: 10 * DAY])
+            .process(rows, stamps)
+        )
+        events = block.events + ((block.open_event,) if block.open_event else ())
+        found = Scores(block.scores, block.contributions)
+        print_row(table_row(f"adaptive, memory {memory}", found, events, faults))
     for title, found in (library_scores(sound, rows) | control_scores(sound, rows)).items():
         if found is None:
             print(f"{title}: skipped, not installed")

@@ -1,50 +1,50 @@
 """Two known sources out of one channel, beside NMF, the mixture itself and the masks of an oracle.
 
-    python recipes/separation/run.py [--fsdd FOLDER] [--mixtures FOLDER --librispeech FOLDER] [--out FOLDER]
+    python recipes/separation/run.py [--fsdd FOLDER] [--mixtures FOLDER --librispeech FOLDER] [--develop] [--out FOLDER]
 
-Without a folder of data it mixes the bundled synthetic voices. What to expect stands in README.md.
+Without a folder of data it mixes the bundled synthetic voices. --develop separates other mixtures, on which choices are
+made. What to expect stands in README.md.
 """
 
 import argparse
-import csv
-import itertools
 import resource
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import librosa
 import numpy as np
+from mixtures import Task, develop_mixtures, level, read_bundled, read_fsdd, read_mixtures
 from rich.console import Console
 from rich.table import Table
 from sklearn.decomposition import NMF, non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from gmmaudio import Separator, audio
+from gmmaudio import Separator
+from gmmaudio.metrics import mean_interval
 from gmmaudio.plotting import plot_separation
 from gmmaudio.separation import SeparationConfig, SeparationEvaluation, StftConfig
 
 N_ATOMS = 32  # on takes 40 to 49 of FSDD 8 to 32 are alike, 64 lose 0.8 dB
 CONSOLE = Console(width=130)
+OURS = "gmmaudio"
+PLAIN = "one, colours of the training"
+# Each kind of inference, and whether the colours of the sources are adapted to the mixture.
 KINDS = {
-    "gmmaudio": SeparationConfig(),
-    "gmmaudio, factorial HMM": SeparationConfig(dynamics="hmm"),
-    "gmmaudio, MIXMAX": SeparationConfig(likelihood="mixmax"),
-    "gmmaudio, binary masks": SeparationConfig(mask="binary"),
+    OURS: (SeparationConfig(), True),
+    PLAIN: (SeparationConfig(spectra="one"), False),
+    "factorial HMM": (SeparationConfig(dynamics="hmm"), True),
+    "MIXMAX": (SeparationConfig(likelihood="mixmax"), True),
+    "binary masks": (SeparationConfig(mask="binary"), True),
 }
-Mixture = dict[str, np.ndarray]
-
-
-@dataclass
-class Task:
-    """Recordings of sources alone, and mixtures as the sources that are added up."""
-
-    title: str
-    sample_rate: int
-    training: dict[str, list[np.ndarray]]
-    mixtures: dict[str, list[Mixture]]
+CHOICES = {
+    OURS: KINDS[OURS],
+    "one spectrum at a time": (SeparationConfig(spectra="one"), True),
+    "sums of spectra": (SeparationConfig(spectra="sum"), True),
+    "colours of the training": (SeparationConfig(), False),
+    PLAIN: KINDS[PLAIN],
+}
 
 
 class NmfBaseline:
@@ -72,76 +72,22 @@ class NmfBaseline:
         return [librosa.istft(p / total * spectrum, length=len(mixture), **self.window) for p in powers]
 
 
-def level(signal: np.ndarray) -> np.ndarray:
-    """Return a signal with a mean square of −20 dB."""
-    return (0.1 * signal / np.sqrt(np.mean(np.square(signal, dtype=np.float64)))).astype(np.float32)
+def separate(separator: Separator, mixture: np.ndarray, names: list[str], kinds: dict) -> Iterator[list[np.ndarray]]:
+    """Yield the estimates of each kind of inference."""
+    levels = separator.estimate_levels(mixture, names)
+    for config, coloured in kinds.values():
+        # Plain numbers keep the colours of the training.
+        known = levels if coloured else dict(levels)
+        yield list(separator.with_config(config).separate(mixture, names, levels=known).values())
 
 
-def mixed(first: np.ndarray, second: np.ndarray, ratio_db: float) -> list[np.ndarray]:
-    """Return two sources cut to the shorter, the second so many dB louder than the first."""
-    length = min(len(first), len(second))
-    return [level(first[:length]), level(second[:length]) * np.float32(10 ** (ratio_db / 20))]
-
-
-def read_fsdd(folder: Path) -> Task:
-    """Read FSDD: takes 5 to 49 train, strings of seven digits of takes 0 to 4 are mixed, 30 at each ratio."""
-    takes: dict[tuple[str, str, int], np.ndarray] = {}
-    for path in sorted((folder / "recordings").glob("*.wav")):
-        digit, name, take = path.stem.split("_")
-        takes[digit, name, int(take)] = audio.read(path)[0]
-    names = sorted({name for _, name, _ in takes})
-    training = {name: [x for (_, own, take), x in takes.items() if own == name and take >= 5] for name in names}
-
-    def string(name: str, rng: np.random.Generator) -> np.ndarray:
-        return np.concatenate([takes[str(rng.integers(10)), name, int(rng.integers(5))] for _ in range(7)])
-
-    mixtures = {}
-    for ratio_db in (0, 9, -9):
-        rng, pairs = np.random.default_rng(0), 2 * list(itertools.combinations(names, 2))
-        sources = [mixed(string(one, rng), string(other, rng), ratio_db) for one, other in pairs]
-        title = f"second speaker {ratio_db:+d} dB"
-        mixtures[title] = [dict(zip(pair, two, strict=True)) for pair, two in zip(pairs, sources, strict=True)]
-    return Task("FSDD", 8000, training, mixtures)
-
-
-def read_mixtures(folder: Path, librispeech: Path) -> Iterator[Task]:
-    """Read two talkers, then speech in noise, with models of utterances 0000 to 0006 and of other noise clips."""
-    rows = list(csv.DictReader((folder / "manifest.csv").read_text(encoding="utf-8").splitlines()))
-    for kind in ("speech_speech", "speech_noise"):
-        training: dict[str, list[np.ndarray]] = {}
-        mixtures = []
-        for row in (row for row in rows if row["kind"] == kind):
-            second = row["source2"].split("-")[0] if kind == "speech_speech" else row["name"]
-            mixture = {}
-            for number, name in enumerate((row["source1"].split("-")[0], second), start=1):
-                spoken = [f for f in sorted((librispeech / "eval10" / name).glob("*.wav")) if int(f.stem[-4:]) <= 6]
-                files = spoken or sorted((folder / "speech_noise" / "train_noise" / name).iterdir())
-                training.setdefault(name, [audio.read(file, sample_rate=16000)[0] for file in files])
-                mixture[name] = audio.read(folder / kind / f"{row['name']}_s{number}.wav")[0]
-            mixtures.append(mixture)
-        yield Task(kind, 16000, training, {"0 dB": mixtures})
-
-
-def read_bundled(folder: Path) -> Task:
-    """Mix the bundled voices: the clips of session 1 train, a test clip of the same session is mixed with another's."""
-    training: dict[str, list[np.ndarray]] = {}
-    tests: dict[str, np.ndarray] = {}
-    for row in csv.DictReader((folder / "manifest.csv").read_text(encoding="utf-8").splitlines()):
-        if row["split"] == "enroll":
-            training.setdefault(row["voice"], []).append(audio.read(folder / row["path"])[0])
-        elif row["split"] == "test" and row["session"] == "1":
-            tests[row["voice"]] = audio.read(folder / row["path"])[0]
-    pairs = list(itertools.combinations(tests, 2))[::2]
-    mixtures = [dict(zip(pair, mixed(*(tests[name] for name in pair), 0.0), strict=True)) for pair in pairs]
-    return Task("bundled voices", 16000, training, {"0 dB": mixtures})
-
-
-def run(task: Task, out: Path, n_components: int) -> None:
+def run(task: Task, out: Path, n_components: int, *, develop: bool) -> None:
     """Train on the sources, separate the mixtures and print a table for each set of them."""
     separator = Separator(n_components, task.sample_rate)
     for name, recordings in task.training.items():
         separator.train_source(name, recordings)
     baseline = NmfBaseline(task.training, separator.stft)
+    kinds = CHOICES if develop else KINDS
     for title, mixtures in task.mixtures.items():
         evaluation, n_found, seconds, spent = SeparationEvaluation(separator.stft), 0, 0.0, 0.0
         for mixture in mixtures:
@@ -150,27 +96,48 @@ def run(task: Task, out: Path, n_components: int) -> None:
             started = time.process_time()
             ours = separator.separate(total, names)
             spent, seconds = spent + time.process_time() - started, seconds + len(total) / task.sample_rate
-            estimates = {"NMF": baseline.separate(total, names)}
-            for kind, config in KINDS.items():
-                other = ours if kind == "gmmaudio" else separator.with_config(config).separate(total, names)
-                estimates[kind] = list(other.values())
-            evaluation.add(references, estimates)
-            n_found += set(separator.rank_sources(total)[0].sources) == set(names)
+            estimates = dict(zip(kinds, separate(separator, total, names, kinds), strict=True))
+            evaluation.add(references, {"NMF": baseline.separate(total, names), **estimates})
+            n_found += not develop and set(separator.rank_sources(total)[0].sources) == set(names)
         print_scores(f"{task.title}, {title}: {len(mixtures)} mixtures, {n_components} components", evaluation)
-        CONSOLE.print(f"right pair of {len(task.training)} sources: {n_found}/{len(mixtures)}; ", end="")
+        if not develop:
+            CONSOLE.print(f"right pair of {len(task.training)} sources: {n_found}/{len(mixtures)}; ", end="")
         CONSOLE.print(f"{seconds / spent:.0f} times as fast as real time (processor time, levels included)\n")
-    plot_separation(total, ours, task.sample_rate).savefig(out / f"{task.title.replace(' ', '_')}.png", dpi=100)
+    if not develop:
+        picture = out / f"{task.title.replace(' ', '_')}.png"
+        plot_separation(total, ours, task.sample_rate).savefig(picture, dpi=100)
 
 
 def print_scores(title: str, evaluation: SeparationEvaluation) -> None:
-    """Print the measures of each system, means over mixtures."""
-    table = Table("system", "SI-SDR improvement [95 %]", "SDR", "SIR", "SAR", "% of oracle", title=title)
-    for scores in evaluation.result():
-        low, high = scores.interval
+    """Print the measures of each system, means over mixtures, and by how much ours is better on the same mixtures."""
+    columns = ("system", "SI-SDR improvement [95 %]", f"{OURS} less it [95 %]", "SDR", "SIR", "SAR", "% of oracle")
+    table = Table(*columns, title=title)
+    result = evaluation.result()
+    ours = next(scores.improvement for scores in result if scores.system == OURS)
+    for scores in result:
         means = [f"{scores.values[name].mean():.1f}" for name in ("sdr", "sir", "sar")]
-        improvement = f"{scores.improvement.mean():.2f} [{low:.2f}, {high:.2f}]"
-        table.add_row(scores.system, improvement, *means, f"{100 * scores.share_of_oracle:.0f}")
+        share = f"{100 * scores.share_of_oracle:.0f}"
+        table.add_row(
+            scores.system, with_interval(scores.improvement), with_interval(ours - scores.improvement), *means, share
+        )
     CONSOLE.print(table)
+
+
+def with_interval(values: np.ndarray) -> str:
+    """Return a mean over mixtures and its bootstrap interval."""
+    low, high = mean_interval(values, random_state=0)
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def read(arguments: argparse.Namespace) -> Iterator[Task]:
+    """Read what is asked for; the bundled voices if no folder is given, and for development in any case."""
+    develop = arguments.develop
+    if arguments.fsdd:
+        yield read_fsdd(arguments.fsdd, develop=develop)
+    if arguments.mixtures:
+        yield from (develop_mixtures if develop else read_mixtures)(arguments.mixtures, arguments.librispeech)
+    if develop or not (arguments.fsdd or arguments.mixtures):
+        yield read_bundled(Path(__file__).parents[2] / "audio_samples", develop=develop)
 
 
 def main() -> None:
@@ -178,19 +145,19 @@ def main() -> None:
     parser.add_argument("--fsdd", type=Path, help="folder of the Free Spoken Digit Dataset")
     parser.add_argument("--mixtures", type=Path, help="folder with speech_speech, speech_noise and a manifest.csv")
     parser.add_argument("--librispeech", type=Path, help="folder of LibriSpeech speakers that the mixtures are of")
+    parser.add_argument(
+        "--develop", action="store_true", help="mixtures that choices are made on, not the reported ones"
+    )
     parser.add_argument("--components", type=int, default=64, help="spectra of a source")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out", help="folder for the pictures")
     arguments = parser.parse_args()
     if (arguments.mixtures is None) != (arguments.librispeech is None):
         parser.error("--mixtures and --librispeech go together")
     warnings.simplefilter("ignore", ConvergenceWarning)  # 100 updates of NMF are enough for its masks
-    tasks: list[Task] = [read_fsdd(arguments.fsdd)] if arguments.fsdd else []
-    if arguments.mixtures:
-        tasks += read_mixtures(arguments.mixtures, arguments.librispeech)
     arguments.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    for task in tasks or [read_bundled(Path(__file__).parents[2] / "audio_samples")]:
-        run(task, arguments.out, arguments.components)
+    for task in read(arguments):
+        run(task, arguments.out, arguments.components, develop=arguments.develop)
     taken, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     CONSOLE.print(f"{taken:.0f} s, peak memory {peak} MB; pictures in {arguments.out}")
 

@@ -106,9 +106,9 @@ def test_the_hidden_markov_model_of_a_stream_is_close_to_that_of_the_whole_recor
     streamed = stream.transform(mixed)[:, 0]
     maker, spectra = stream._maker, stream._analysis.transform(mixed[:, np.newaxis])
     power = np.abs(spectra[:, 0]) ** 2
-    gains = stream._fixed_gains
+    gains, colours = stream._fixed_levels
     masks, _ = maker.masks(
-        (power / gains.sum()).astype(np.float32), gains / gains.sum(), maker.start, n_final=len(power)
+        (power / gains.sum()).astype(np.float32), gains / gains.sum(), colours, maker.start, n_final=len(power)
     )
     whole = stream._synthesis.fresh()
     whole = type(whole)(separator.stft).transform(masks[:, :1] * spectra)
