@@ -28,7 +28,6 @@ from gmmaudio.gmm.missing import (
 )
 from gmmaudio.gmm.parameters import GmmParams
 
-
 PATTERNS_KEPT = 1024
 """Patterns whose regressions are kept: as many as a tile of frames can have."""
 
