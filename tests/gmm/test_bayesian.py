@@ -26,17 +26,8 @@ SIZES = (100, 60, 40)
 RTOL = 1e-9  # float64 after tens of iterations; components that empty amplify the last bits
 
 
-def expected_failures(estimator):
-    if estimator.n_components == 1:
-        return {}
-    reason = "k-means++ draws frames by their place, so repeated rows draw others than weights (as in scikit-learn)"
-    return {"check_sample_weight_equivalence_on_dense_data": reason}
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(
-    [BayesianGMM(), BayesianGMM(2, covariance_type="full")], expected_failed_checks=expected_failures
-)
+@parametrize_with_checks([BayesianGMM(), BayesianGMM(2, covariance_type="full")])
 def test_keeps_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 
