@@ -40,6 +40,14 @@ def anomaly() -> None:
 )
 @click.option("--lags", type=int, help="Past samples that the present one is judged by.  [default: 3; sound: 1]")
 @click.option("--modes", type=int, default=0, help="Modes of operation to tell apart.  [default: none]")
+@click.option(
+    "--memory", type=int, default=3000, show_default=True, help="With --adaptive: scores that p-values come from."
+)
+@click.option(
+    "--settle-after",
+    type=int,
+    help="Samples after which a stable new level is normal, 0: never.  [default: ten windows with --adaptive, else 0]",
+)
 @click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
 @click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
 @click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
@@ -54,6 +62,8 @@ def train(
     window: int | None,
     lags: int | None,
     modes: int,
+    memory: int,
+    settle_after: int | None,
     grid: float | None,
     features: str | None,
     pooling: str | None,
@@ -71,7 +81,9 @@ def train(
         lags = 3 if sound is None else 1
     table = _training_table(files, sound, grid, gap=max(window, lags))
     period = None if false_alarms_per_day is None else _period(table, sample_period)
-    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, n_modes=modes)
+    detector = AnomalyDetector(
+        adaptive=adaptive, n_lags=lags, window=window, n_modes=modes, memory=memory, settle_after=settle_after
+    )
     detector.fit(table.values, None if sound else table.times, channels=table.channels)
     if false_alarms_per_day is not None and period is not None:
         detector.set_false_alarms(false_alarms_per_day, sample_period=period)

@@ -64,7 +64,7 @@ class BayesianGMM(MixtureEstimator):
     tol : float
         Training ends when the bound per frame changes by less than this, in nats. Small by default: components empty
         slowly. 0.0 runs all iterations.
-    init : {"kmeans++", "greedy", "split", "random"}
+    init : {"kmeans++", "trimmed", "greedy", "split", "random"}
         How the start is found; see `gmmaudio.gmm.initialization.initial_params`. A greedy start has few components
         too many where they are needed, and most often ends with a higher bound; its time grows with the square of
         n_components.
