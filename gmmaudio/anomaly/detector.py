@@ -2,22 +2,24 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import NotFittedError
 
-from gmmaudio._typing import AnyArray, Float64Array
+from gmmaudio._typing import Float64Array
 from gmmaudio.anomaly import storage
 from gmmaudio.anomaly.calibration import CalibrationReport, report
 from gmmaudio.anomaly.engine import Engine
-from gmmaudio.anomaly.events import EventRule, EventTracker, alarm_probability, event_rates
+from gmmaudio.anomaly.events import EventRule, EventTracker
+from gmmaudio.anomaly.rates import alarm_probability, event_rates
 from gmmaudio.anomaly.results import BlockResult, Result, only_result
 from gmmaudio.anomaly.samples import as_rows, seasons
+from gmmaudio.anomaly.state import StreamState
 from gmmaudio.anomaly.stream import Stream
+from gmmaudio.anomaly.training import train_adaptive, train_frozen
 from gmmaudio.errors import ParameterError
 from gmmaudio.persistence import StoredModel, save
 
@@ -27,7 +29,7 @@ MOST_MODES = 64
 SETTLE_WINDOWS = 10
 
 
-class AnomalyDetector:
+class AnomalyDetector(StreamState):
     """Scores streams of one or more channels as −log10 p and makes events of what is strange.
 
     Five heads look at each sample: its density given the last samples (one Gaussian over present and lags, missing
@@ -96,6 +98,7 @@ class AnomalyDetector:
         settle_after: int | None = None,
         rule: EventRule | None = None,
     ) -> None:
+        super().__init__()
         if n_lags < 0 or window < 1:
             raise ParameterError(f"n_lags is {n_lags} and window {window}; n_lags >= 0 and window >= 1 are needed")
         if n_modes == 1 or not 0 <= n_modes <= MOST_MODES:
@@ -118,8 +121,6 @@ class AnomalyDetector:
         self.rule = rule or EventRule()
         self.channels: tuple[str, ...] = ()
         self.event_rates: dict[float, float] = {}
-        self._running: Stream | None = None
-        self._start: dict[str, AnyArray] = {}
 
     def fit(
         self, X: npt.ArrayLike, timestamps: npt.ArrayLike | None = None, *, channels: Sequence[str] | None = None
@@ -151,9 +152,9 @@ class AnomalyDetector:
         sizes = {"n_lags": self.n_lags, "window": self.window, "n_modes": self.n_modes}
         if self.adaptive:
             memory = self.memory if self.guarded else None
-            engine, scores = Engine.train_adaptive(rows, season, memory=memory, **sizes)
+            engine, scores = train_adaptive(rows, season, memory=memory, **sizes)
         else:
-            engine, scores = Engine.train(rows, season, **sizes)
+            engine, scores = train_frozen(rows, season, **sizes)
         self._install(engine)
         self.event_rates = event_rates(scores, self.rule)
         self.channels = names
@@ -300,49 +301,6 @@ class AnomalyDetector:
         other.reset()
         return other
 
-    @property
-    def n_seen(self) -> int:
-        """Number of samples of the stream so far."""
-        return int(self._stream().tracker.place[0])
-
-    def reset(self) -> None:
-        """Start a new stream with what `fit` learnt."""
-        self._stream()
-        self.load_state(self._start)
-
-    def state_dict(self) -> dict[str, AnyArray]:
-        """Return a copy of all that the stream has changed since `fit`, as arrays."""
-        return {name: array.copy() for name, array in self._stream().arrays().items()}
-
-    def load_state(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on from a copy made by `state_dict` of a detector with the same channels and settings.
-
-        Raises
-        ------
-        ParameterError
-            If names, shapes or types differ; nothing is changed then.
-        """
-        arrays = self._stream().arrays()
-        if state.keys() != arrays.keys():
-            raise ParameterError("the state has other arrays than this detector; load it into the one it came from")
-        for name, array in arrays.items():
-            if state[name].shape != array.shape or state[name].dtype != array.dtype:
-                raise ParameterError(
-                    f"the state's {name} is {state[name].dtype} {state[name].shape}, but this detector needs "
-                    f"{array.dtype} {array.shape}; load it into the one it came from"
-                )
-        for name, array in arrays.items():
-            array[...] = state[name]
-
-    def start_state(self) -> dict[str, AnyArray]:
-        """Return a copy of the state that a new stream begins with."""
-        return {name: array.copy() for name, array in self._start.items()}
-
-    def load_start(self, state: Mapping[str, AnyArray]) -> None:
-        """Begin a new stream with a copy made by `start_state`, and so each after a `reset`; errors as `load_state`."""
-        self.load_state(state)
-        self._start = self.state_dict()
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the detector with the state of its stream to a file; `gmmaudio.load` reads it.
 
@@ -392,9 +350,3 @@ class AnomalyDetector:
         """Take over an engine, at the start of its stream."""
         tracker = EventTracker(self.rule, engine.config.n_channels)
         self._running = Stream(engine, tracker, settle_after=self.settle_after)
-
-    def _stream(self) -> Stream:
-        """Return the stream, which exists from `fit` on."""
-        if self._running is None:
-            raise NotFittedError("this AnomalyDetector is not fitted yet; call fit with normal data first")
-        return self._running

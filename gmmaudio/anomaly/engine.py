@@ -5,7 +5,6 @@ adaptive engine learns from, and when, is for `stream.py` to say. A frozen engin
 scores of the training data, an adaptive one from the scores that its stream has given so far.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,22 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float64Array, IntArray
-from gmmaudio.anomaly.calibration import LEAST_SCORES, TailCalibration
+from gmmaudio.anomaly.calibration import TailCalibration
 from gmmaudio.anomaly.heads import Block, HeadConfig, make_heads
 from gmmaudio.anomaly.regime import level_shift
 from gmmaudio.anomaly.running import RecordTail, RunningTail, WindowTail
-from gmmaudio.anomaly.scaling import spread
-from gmmaudio.errors import ParameterError
 
 if TYPE_CHECKING:
     from gmmaudio.anomaly.modes import ModeHead
-
-N_FOLDS = 5
-LEAST_WINDOWS = 40
-"""Windows without overlap that a frozen detector must have seen before it trusts its idea of how levels vary."""
-
-FORGETTING, RATE = 0.9995, 1.0 / 3000.0
-"""Of adaptive engines: a memory of 2000 and 3000 samples."""
 
 FARTHEST = 1e12
 """Standard deviations that a level can move by at once."""
@@ -88,43 +78,6 @@ class Engine:
         self.heads = make_heads(self.config)
         self.learners = {name: head.learner() for name, head in self.heads.items() if name != "modes"}
 
-    @classmethod
-    def train(
-        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, n_modes: int = 0
-    ) -> tuple["Engine", Float64Array]:
-        """Learn from the rows of a normal stream, for good; return also their −log10 p, out of fold.
-
-        Raises
-        ------
-        ParameterError
-            If the rows are too few or too incomplete.
-        """
-        engine = cls(HeadConfig(X.shape[1], n_lags, window, 1.0, 0.0, n_modes), *spread(X))
-        engine._learn([(X, season)])
-        engine._check_learnt(len(X))
-        fused = engine._calibrate(X, season)
-        engine.forget_stream()
-        return engine, engine.calibrations[FUSED].apply(fused)
-
-    @classmethod
-    def train_adaptive(
-        cls, X: Float64Array, season: IntArray, *, n_lags: int, window: int, memory: int | None, n_modes: int = 0
-    ) -> tuple["Engine", Float64Array]:
-        """Learn from the rows of a normal stream, one after the other; return also −log10 p of each given the earlier.
-
-        Raises
-        ------
-        ParameterError
-            As for `train`.
-        """
-        config = HeadConfig(X.shape[1], n_lags, window, FORGETTING, RATE, n_modes)
-        engine = cls(config, *spread(X), tails=running_tails(config, memory))
-        engine._learn_modes([(X, season)])
-        scores = engine.score(X, season, learn=True).scores
-        engine._check_learnt(len(X))
-        engine.forget_stream()
-        return engine, scores
-
     def twin(self) -> "Engine":
         """Return an engine of the same training; what its stream changes is its own."""
         memory = len(self.windows[FUSED].arrays["ring"]) if self.windows else None
@@ -151,10 +104,10 @@ class Engine:
         """Score the next rows of the stream; let the heads learn from each before the next is scored if asked to."""
         from gmmaudio.anomaly import _calibration_kernels
 
-        raw, shares = self._run_heads(self.block(X, season), learn=learn)
-        judged = {name: self._neg_log10_p(name, score) for name, score in raw.items()}
-        fused, contributions, best = self._fuse(judged, shares)
-        scores = self._neg_log10_p(FUSED, fused)
+        raw, shares = self.run_heads(self.block(X, season), learn=learn)
+        judged = {name: self.neg_log10_p(name, score) for name, score in raw.items()}
+        fused, contributions, best = self.fuse(judged, shares)
+        scores = self.neg_log10_p(FUSED, fused)
         if FUSED in self.tails:
             scores = np.where(np.isnan(scores), fused, scores)
         scores[np.isnan(X).all(axis=1)] = np.nan
@@ -202,7 +155,7 @@ class Engine:
         for head in self.heads.values():
             head.discount(n_prior)
         self.forget_stream()
-        self._run_heads(self.block(X, season), learn=True)
+        self.run_heads(self.block(X, season), learn=True)
         return shift
 
     def shift_to(self, X: Float64Array, *, moved: IntArray) -> Float64Array:
@@ -242,55 +195,25 @@ class Engine:
         assert isinstance(head, ModeHead)
         return head
 
-    def _learn(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
+    def learn(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
         """Let every head learn from stretches of a stream."""
         for X, season in stretches:
             self.forget_stream()
-            self._run_heads(self.block(X, season), learn=True)
-        self._learn_modes(stretches)
+            self.run_heads(self.block(X, season), learn=True)
+        self.learn_modes(stretches)
         self.forget_stream()
 
-    def _learn_modes(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
+    def learn_modes(self, stretches: list[tuple[Float64Array, IntArray]]) -> None:
         """Let the modes of operation be learnt, where they are asked for."""
         if self.mode_head is not None:
             self.mode_head.train([self.block(X, season).standard for X, season in stretches])
 
-    def _check_learnt(self, n_rows: int) -> None:
-        """Refuse training rows of which too few are complete."""
-        count, _, next_update = self.heads["conditional"].learned["count"]
-        if next_update == 0.0:
-            wanted = 20 + self.config.n_channels * (self.config.n_lags + 1)
-            raise ParameterError(
-                f"only {int(count)} of {n_rows} training rows have every channel in them and in the "
-                f"{self.config.n_lags} rows before, but {wanted} are needed; give more normal data without gaps"
-            )
-
-    def _calibrate(self, X: Float64Array, season: IntArray) -> Float64Array:
-        """Learn the p-values from scores of contiguous folds that the scoring heads have not seen; return the fused."""
-        pieces: list[tuple[dict[str, Float64Array], Float64Array]] = []
-        edges = np.linspace(0, len(X), N_FOLDS + 1).astype(int)
-        for first, end in itertools.pairwise(edges):
-            fold = Engine(self.config, self.center, self.scale)
-            fold._learn([(X[part], season[part]) for part in (slice(0, first), slice(end, len(X)))])
-            pieces.append(fold._run_heads(fold.block(X[first:end], season[first:end]), learn=False))
-        raw = {name: np.concatenate([scores[name] for scores, _ in pieces]) for name in self.heads}
-        shares = np.concatenate([part for _, part in pieces], axis=1)
-        wanted = dict.fromkeys(self.heads, LEAST_SCORES) | {
-            "level": max(LEAST_SCORES, LEAST_WINDOWS * self.config.window)
-        }
-        for name in self.heads:
-            if name != "range" and np.count_nonzero(~np.isnan(raw[name])) >= wanted[name]:
-                self.calibrations[name] = TailCalibration.fit(raw[name])
-        fused, _, _ = self._fuse({name: self._neg_log10_p(name, score) for name, score in raw.items()}, shares)
-        self.calibrations[FUSED] = TailCalibration.fit(fused)
-        return fused
-
-    def _run_heads(self, block: Block, *, learn: bool) -> tuple[dict[str, Float64Array], Float64Array]:
+    def run_heads(self, block: Block, *, learn: bool) -> tuple[dict[str, Float64Array], Float64Array]:
         """Return the raw scores of each head and their stacked shares."""
         results = {name: head.run(block, learn=learn) for name, head in self.heads.items()}
         return {name: score for name, (score, _) in results.items()}, np.stack([part for _, part in results.values()])
 
-    def _neg_log10_p(self, name: str, score: Float64Array) -> Float64Array:
+    def neg_log10_p(self, name: str, score: Float64Array) -> Float64Array:
         """Return −log10 p of one head's scores, or the fused ones; NaN for a head that has no calibration."""
         if name == "range":
             return score
@@ -300,7 +223,7 @@ class Engine:
             return self.calibrations[name].apply(score)
         return score.copy() if name == FUSED else np.full(len(score), np.nan)
 
-    def _fuse(
+    def fuse(
         self, neg_log10_p: dict[str, Float64Array], shares: Float64Array
     ) -> tuple[Float64Array, Float64Array, IntArray]:
         """Return the strangest head's score, corrected for their number, its channels' shares, and which it was."""

@@ -6,6 +6,7 @@ that is missing, empty or not a usable number counts as missing; fields that are
 `timestamp` or `time` holds seconds since the epoch or ISO 8601, taken for UTC where it has no offset.
 """
 
+import contextlib
 import csv
 import json
 import math
@@ -102,12 +103,13 @@ class LineReader:
         except (csv.Error, StopIteration) as error:
             raise MalformedLineError("not_csv", f"it is not CSV ({error})") from error
         if any(fields) and all(_is_name(text) for text in fields if text):
-            if self.channels is not None and not set(fields) & set(self.channels):
+            if self.channels is None or set(fields) & set(self.channels):
+                self.header = tuple(fields)
+                if self.channels is None:
+                    self.channels = tuple(name for name in fields if name not in TIME_FIELDS)
+                return None
+            if self.header is None:
                 raise MalformedLineError("no_channel", "it names no channel of the detector and holds no number")
-            self.header = tuple(fields)
-            if self.channels is None:
-                self.channels = tuple(name for name in fields if name not in TIME_FIELDS)
-            return None
         if self.header is None or self.channels is None:
             return self._ordered(fields)
         if len(fields) != len(self.header):
@@ -140,15 +142,16 @@ class LineReader:
 def read_lines(
     lines: Iterable[str], *, channels: tuple[str, ...] | None, name: str
 ) -> tuple[list[Sample], tuple[str, ...]]:
-    """Return all samples of a text and the channel names.
+    """Return all samples of a text and the channel names; without given ones, all that its JSON objects name.
 
     Raises
     ------
     GmmAudioError
         If there is no sample, or a line is none; the message says which.
     """
-    reader, samples = LineReader(channels), []
-    for number, line in enumerate(lines, 1):
+    texts = list(lines)
+    reader, samples = LineReader(_all_names(texts) if channels is None else channels), []
+    for number, line in enumerate(texts, 1):
         try:
             sample = reader.read(line)
         except MalformedLineError as error:
@@ -158,6 +161,17 @@ def read_lines(
     if not samples or not reader.channels:
         raise GmmAudioError(f"there is no sample in {name}; write one JSON object or CSV line for each")
     return samples, reader.channels
+
+
+def _all_names(texts: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names in the JSON objects of a text, in the order of their first appearance; None if it has none."""
+    names: dict[str, None] = {}
+    for text in texts:
+        if text.lstrip().startswith("{"):
+            with contextlib.suppress(ValueError, RecursionError):  # whoever reads the line says what is wrong with it
+                names |= dict.fromkeys(json.loads(text))
+    found = tuple(name for name in names if name not in TIME_FIELDS)
+    return found or None
 
 
 def _sample(values: Sequence[Any], stamp: Any, oddities: set[str]) -> Sample:

@@ -7,7 +7,6 @@ a sample, the entropy of the present channels in the modes that the filter now b
 missing channels do not count.
 """
 
-import math
 import warnings
 from collections.abc import Sequence
 
@@ -36,6 +35,7 @@ class ModeHead:
 
     def __init__(self, config: HeadConfig, hmm: HmmParams | None = None) -> None:
         self.config = config
+        self._moments = np.empty((2, config.n_modes, config.n_channels))
         self.hmm = hmm
         self.modes: IntArray = np.empty(0, dtype=np.int64)
         self.learned: dict[str, AnyArray] = {}
@@ -44,6 +44,17 @@ class ModeHead:
             "exponents": np.zeros(config.n_modes),
             "count": np.zeros(1, dtype=np.int64),
         }
+
+    @property
+    def hmm(self) -> HmmParams | None:
+        """The modes, once they are learnt."""
+        return self._hmm
+
+    @hmm.setter
+    def hmm(self, hmm: HmmParams | None) -> None:
+        self._hmm = hmm
+        if hmm is not None:
+            self._moments = np.stack(mode_moments(hmm))
 
     def train(self, sequences: Sequence[Float64Array]) -> None:
         """Learn the modes from standardised rows of one or more stretches; what was learnt before is forgotten."""
@@ -71,6 +82,8 @@ class ModeHead:
         if self.hmm is None or not len(Z):
             self.modes = np.full(len(Z), -1)
             return np.full(len(Z), np.nan), np.zeros(Z.shape)
+        from gmmaudio.anomaly import _mode_kernels
+
         log_likelihoods = self.hmm.frame_log_likelihoods(Z, precision="double")
         recent = self.recent
         before = (recent["mantissas"].copy(), recent["exponents"].copy()) if recent["count"][0] else None
@@ -79,16 +92,10 @@ class ModeHead:
         if last is not None:
             recent["mantissas"][:], recent["exponents"][:] = last
         recent["count"] += len(Z)
-        probs, known = forward.probs(), ~np.isnan(Z)
-        mean, variance = mode_moments(self.hmm)
-        expected, shares = np.zeros(len(Z)), np.zeros(Z.shape)
-        for mode in range(self.config.n_modes):  # one after the other: no sum depends on how the stream is cut
-            entropies = np.where(known, 0.5 * np.log(2.0 * math.pi * math.e * variance[mode]), 0.0)
-            for c in range(Z.shape[1]):
-                expected += probs[:, mode] * entropies[:, c]
-            squares = np.where(known, (Z - mean[mode]) ** 2 / variance[mode], 0.0)
-            shares += probs[:, mode, np.newaxis] * squares
-        some = known.any(axis=1)
+        probs, expected, shares = forward.probs(), np.empty(len(Z)), np.empty(Z.shape)
+        mean, variance = self._moments
+        _mode_kernels.expect(Z, probs, mean, variance, expected, shares)
+        some = ~np.isnan(Z).all(axis=1)
         self.modes = np.where(some, probs.argmax(axis=1), -1)
         return np.where(some, -forward.log_densities - expected, np.nan), shares
 

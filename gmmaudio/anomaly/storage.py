@@ -104,10 +104,10 @@ def state(stored: StoredModel, prefix: str) -> dict[str, AnyArray]:
     for name in ("events.place", "events.parts"):
         if np.isnan(found[name]).any():
             raise GmmAudioError(f"its array {prefix}{name} must hold numbers")
-    counts = [array for name, array in found.items() if name.endswith(".count") and name.startswith("past")]
-    counts += [array for name, array in found.items() if name.endswith("running.count")]
+    counted = ("past.count", "past.marks", "running.count", "modes.recent.count")
+    counts = [array for name, array in found.items() if name.endswith(counted)]
     if any(not (np.isfinite(array).all() and (array >= 0).all()) for array in counts):
-        raise GmmAudioError(f"its counts of what was seen, {prefix}past and running, must be numbers from 0 on")
+        raise GmmAudioError(f"its counts of what was seen, in {prefix}past and the like, must be numbers from 0 on")
     return found
 
 

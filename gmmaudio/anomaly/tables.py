@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import AnyArray, Float64Array
+from gmmaudio._typing import AnyArray, BoolArray, Float64Array
 from gmmaudio.anomaly.grid import on_grid
 from gmmaudio.anomaly.lines import TIME_FIELDS, read_lines
 from gmmaudio.anomaly.ordering import REFUSED, TimeOrder
@@ -90,6 +90,17 @@ def read_table(path: str | Path, *, channels: Sequence[str] | None = None) -> Ta
     except OSError as error:
         raise GmmAudioError(f"cannot read {path}: {error.strerror or error}") from error
     return _in_order(table, path)
+
+
+def with_numbers(table: Table) -> Table:
+    """Return the channels that have a number at all; a warning names the others."""
+    known: BoolArray = ~np.all(np.isnan(table.values), axis=0)
+    if known.all() or not known.any():
+        return table
+    names = [name for name, has in zip(table.channels, known, strict=True) if not has]
+    warnings.warn(f"left out, as they hold no number: {', '.join(names)}", GmmAudioWarning, stacklevel=2)
+    kept = tuple(name for name, has in zip(table.channels, known, strict=True) if has)
+    return Table(table.values[:, known], table.times, kept)
 
 
 def join_tables(tables: Sequence[Table], gap: int) -> Table:

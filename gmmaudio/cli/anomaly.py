@@ -10,7 +10,7 @@ import click
 from gmmaudio.anomaly import AnomalyDetector
 from gmmaudio.anomaly.model import AnomalyModel, as_model
 from gmmaudio.anomaly.sound import SUFFIXES, SoundConfig, read_sound
-from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period
+from gmmaudio.anomaly.tables import Table, join_tables, read_table, sample_period, with_numbers
 from gmmaudio.cli.anomaly_output import block_events, block_json, summary_json
 from gmmaudio.cli.anomaly_watch import watch
 from gmmaudio.cli.arguments import channel_option, check_output
@@ -40,6 +40,14 @@ def anomaly() -> None:
 )
 @click.option("--lags", type=int, help="Past samples that the present one is judged by.  [default: 3; sound: 1]")
 @click.option("--modes", type=int, default=0, help="Modes of operation to tell apart.  [default: none]")
+@click.option(
+    "--memory", type=int, default=3000, show_default=True, help="With --adaptive: scores that p-values come from."
+)
+@click.option(
+    "--settle-after",
+    type=int,
+    help="Samples after which a stable new level is normal, 0: never.  [default: ten windows with --adaptive, else 0]",
+)
 @click.option("--grid", type=float, help="Put samples on a grid of this many seconds; gaps stay gaps.")
 @click.option("--features", type=click.Choice(["log_mel", "mfcc"]), help="Of sound.  [default: log_mel]")
 @click.option("--pooling", type=click.Choice(["mean", "max"]), help="Of sound, over a row.  [default: mean]")
@@ -54,6 +62,8 @@ def train(
     window: int | None,
     lags: int | None,
     modes: int,
+    memory: int,
+    settle_after: int | None,
     grid: float | None,
     features: str | None,
     pooling: str | None,
@@ -71,7 +81,9 @@ def train(
         lags = 3 if sound is None else 1
     table = _training_table(files, sound, grid, gap=max(window, lags))
     period = None if false_alarms_per_day is None else _period(table, sample_period)
-    detector = AnomalyDetector(adaptive=adaptive, n_lags=lags, window=window, n_modes=modes)
+    detector = AnomalyDetector(
+        adaptive=adaptive, n_lags=lags, window=window, n_modes=modes, memory=memory, settle_after=settle_after
+    )
     detector.fit(table.values, None if sound else table.times, channels=table.channels)
     if false_alarms_per_day is not None and period is not None:
         detector.set_false_alarms(false_alarms_per_day, sample_period=period)
@@ -140,7 +152,7 @@ def _training_table(files: Sequence[Path], sound: SoundConfig | None, grid: floa
     for file in files:
         table = read_table(file, channels=tables[0].channels if tables else None)
         tables.append(table if grid is None else table.on_grid(grid))
-    return join_tables(tables, gap)
+    return with_numbers(join_tables(tables, gap))
 
 
 def _period(table: Table, given: float | None) -> float:

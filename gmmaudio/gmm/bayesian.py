@@ -64,8 +64,10 @@ class BayesianGMM(MixtureEstimator):
     tol : float
         Training ends when the bound per frame changes by less than this, in nats. Small by default: components empty
         slowly. 0.0 runs all iterations.
-    init : {"kmeans++", "greedy", "split", "random"}
-        How the start is found; see `gmmaudio.gmm.initialization.initial_params`.
+    init : {"kmeans++", "trimmed", "greedy", "split", "random"}
+        How the start is found; see `gmmaudio.gmm.initialization.initial_params`. A greedy start has few components
+        too many where they are needed, and most often ends with a higher bound; its time grows with the square of
+        n_components.
     weights_init, means_init, covariances_init : array-like, optional
         A mixture to start from, as in `GMM`: the first posterior is that of frames drawn from it.
     precision : {"double", "single"}
@@ -115,7 +117,7 @@ class BayesianGMM(MixtureEstimator):
         covariance_prior: npt.ArrayLike | None = None,
         max_iter: int = 1000,
         tol: float = 1e-6,
-        init: Initialization = "kmeans++",
+        init: Initialization = "greedy",
         weights_init: npt.ArrayLike | None = None,
         means_init: npt.ArrayLike | None = None,
         covariances_init: npt.ArrayLike | None = None,

@@ -48,7 +48,7 @@ class GMM(MixtureEstimator):
         have no direction below it, and spherical variances are not below its mean over the features.
     shrinkage : float
         By how much the correlations of "full" and "tied" covariances are drawn to 0, from 0 to 1: for few frames.
-    init : {"kmeans++", "greedy", "split", "random"}
+    init : {"kmeans++", "trimmed", "greedy", "split", "random"}
         How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
     weights_init : array-like, shape (n_components,), optional
     means_init : array-like, shape (n_components, n_features), optional

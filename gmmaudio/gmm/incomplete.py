@@ -28,6 +28,9 @@ from gmmaudio.gmm.missing import (
 )
 from gmmaudio.gmm.parameters import GmmParams
 
+PATTERNS_KEPT = 1024
+"""Patterns whose regressions are kept: as many as a tile of frames can have."""
+
 
 class Completion(ABC):
     """What a mixture knows of frames that miss features."""
@@ -72,6 +75,10 @@ class AxisCompletion(Completion):
 class MatrixCompletion(Completion):
     """Of features that are correlated within a component: each pattern of missing features has its regressions."""
 
+    def __init__(self, params: GmmParams) -> None:
+        super().__init__(params)
+        self._kept: dict[bytes, ConditionalGaussians] = {}
+
     def log_densities(self, frames: FloatArray, observed: BoolArray) -> Float64Array:
         """Return the log of weight times density of what is observed."""
         log_densities = np.empty((len(frames), self._params.n_components))
@@ -115,7 +122,16 @@ class MatrixCompletion(Completion):
         ends = np.cumsum(np.bincount(number.ravel(), minlength=len(patterns)))
         for pattern, rows in zip(patterns, np.split(order, ends[:-1]), strict=True):
             given = np.flatnonzero(pattern)
-            yield rows, given, ConditionalGaussians(self._params, given)
+            yield rows, given, self._given(given)
+
+    def _given(self, given: IntArray) -> ConditionalGaussians:
+        """Return the components given some features: kept, since a pattern comes for densities and for moments."""
+        key = given.tobytes()
+        if key not in self._kept:
+            if len(self._kept) == PATTERNS_KEPT:
+                self._kept.clear()
+            self._kept[key] = ConditionalGaussians(self._params, given)
+        return self._kept[key]
 
 
 def completion_of(params: GmmParams) -> Completion:

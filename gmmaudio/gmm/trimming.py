@@ -18,6 +18,9 @@ RESTARTS = 10
 ITERATIONS = 10
 """Of each of them."""
 
+SEEDING_MIN, SEEDING_PER_CLUSTER = 2000, 30
+"""Frames, and frames per cluster, among which the tries are made; the best goes on with all frames."""
+
 NORMAL_QUARTILES = 1.3489795
 """Distance between the quartiles of the standard normal distribution."""
 
@@ -70,21 +73,26 @@ def trimmed_labels(
     random_state : numpy.random.RandomState
     """
     table = np.asarray(frames, dtype=np.float64)
-    tries = [_improved(table, weights, _seeds(table, weights, n_clusters, random_state)) for _ in range(RESTARTS)]
-    return min(tries, key=lambda clustering: clustering[0])[1]
+    drawn = random_state.permutation(np.flatnonzero(weights > 0))[: max(SEEDING_MIN, SEEDING_PER_CLUSTER * n_clusters)]
+    few, their_weights = table[drawn], weights[drawn]
+    tries = [
+        _improved(few, their_weights, _seeds(few, their_weights, n_clusters, random_state)) for _ in range(RESTARTS)
+    ]
+    _, best = min(tries, key=lambda found: found[0])
+    labels, _, kept = _assigned(table, weights, _improved(table, weights, best)[1])
+    return np.where(kept > 0, labels, -1)
 
 
-def _improved(frames: Float64Array, weights: Float64Array, centers: Float64Array) -> tuple[float, IntArray]:
-    """Return the sum of squares within the clusters that grow from seeds, and the labels."""
+def _improved(frames: Float64Array, weights: Float64Array, centers: Float64Array) -> tuple[float, Float64Array]:
+    """Return the sum of squares within clusters after Lloyd's iterations, and their centers."""
     n_clusters = len(centers)
     for _ in range(ITERATIONS):
         labels, squares, kept = _assigned(frames, weights, centers)
         sizes = np.bincount(labels, kept, n_clusters)
         sums = np.stack([np.bincount(labels, kept * column, n_clusters) for column in frames.T], axis=1)
-        filled = sizes > 0
-        centers[filled] = sums[filled] / sizes[filled, np.newaxis]
-    labels, squares, kept = _assigned(frames, weights, centers)
-    return float(kept @ squares), np.where(kept > 0, labels, -1)
+        centers = np.where(sizes[:, np.newaxis] > 0, sums / np.maximum(sizes, 1e-300)[:, np.newaxis], centers)
+    _, squares, kept = _assigned(frames, weights, centers)
+    return float(kept @ squares), centers
 
 
 def _assigned(
@@ -121,6 +129,9 @@ def _seeds(
 
 def _without_farthest(squares: Float64Array, weights: Float64Array, share: float) -> Float64Array:
     """Return the weights, those of the share of frames that are farthest set to 0."""
+    if weights.min() == weights.max():
+        n_kept = max(1, round((1.0 - share) * len(squares)))
+        return np.where(squares <= np.partition(squares, n_kept - 1)[n_kept - 1], weights, 0.0)
     order = np.argsort(squares, kind="stable")
     kept = np.zeros_like(weights)
     before = np.cumsum(weights[order]) - weights[order]

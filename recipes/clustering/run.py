@@ -49,7 +49,7 @@ def all_labels(points: Points, seed: int) -> dict[str, np.ndarray]:
     by = {name: min(search.candidates, key=lambda c: getattr(c, name)) for name in ("bic", "icl")}
     right = [candidate for candidate in search.candidates if candidate.n_components == points.n_clusters]
     bayesian = BayesianGMM(12, covariance_type="full", random_state=seed).fit(points.X)
-    radii = [dbscan(points, quantile) for quantile in np.linspace(0.1, 1.0, 10)]
+    radii = [dbscan(points, quantile) for quantile in np.linspace(0.05, 1.0, 20)]
     return {
         "k-means, number given": kmeans(points, points.n_clusters, seed),
         "k-means, silhouette": kmeans_by_silhouette(points, seed),
@@ -88,7 +88,7 @@ def draw(path: Path, examples: dict[str, tuple[Points, dict[str, np.ndarray]]]) 
     from matplotlib.figure import Figure
 
     colours = np.vstack([colormaps["tab20"].colors, [[0.75] * 3]])
-    figure = Figure(figsize=(2 * len(PICTURED) + 2, 1.8 * len(examples)), dpi=80, layout="constrained")
+    figure = Figure(figsize=(2 * len(PICTURED) + 2, 1.8 * len(examples)), dpi=60, layout="constrained")
     grid = figure.subplots(len(examples), len(PICTURED) + 1, squeeze=False)
     for axes_row, (name, (points, labels)) in zip(grid, examples.items(), strict=True):
         shown = {"truth": points.truth} | {method: labels[method] for method in PICTURED}

@@ -105,6 +105,14 @@ def test_a_line_with_a_time_alone_is_a_sample_without_data():
         assert sample.time == MIDNIGHT
 
 
+def test_a_line_of_words_under_a_header_is_a_sample_without_data():
+    reader = LineReader(("a",))
+    reader.read("machine,a,state")
+    assert np.isnan(reader.read("M7,,on").values).all()
+    with pytest.raises(MalformedLineError, match="2 fields but the header has 3"):
+        reader.read("x,y")
+
+
 def test_without_names_the_first_header_decides():
     samples, channels = read_lines(["time,u,v", "0,1,2", "60,3,4", ""], channels=None, name="x")
     assert channels == ("u", "v")

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gmmaudio
 from gmmaudio.anomaly import AnomalyDetector, EventRule
 from gmmaudio.anomaly.regime import is_stable, level_shift
-from gmmaudio.errors import ParameterError
+from gmmaudio.errors import GmmAudioError, ParameterError
+from gmmaudio.persistence import StoredModel
 
 SETTLE = 480
 RARE = 5e-3  # share of alarms at p = 1e-4 that chance, in clusters, may give
@@ -224,9 +226,15 @@ def test_unusable_settings_are_refused_with_a_reason(options, message):
         AnomalyDetector(**options)
 
 
-def test_a_saved_settling_detector_goes_on_with_the_same_bits(tmp_path):
-    import gmmaudio
+@pytest.mark.parametrize("name", ["now.past.count", "now.past.marks", "start.conditional.running.count"])
+def test_a_file_whose_counts_are_negative_is_refused(name):
+    stored = fitted(adaptive=True).to_stored()
+    broken = stored.arrays | {name: stored.arrays[name] - 10**6}
+    with pytest.raises(GmmAudioError, match="from 0 on"):
+        AnomalyDetector.from_stored(StoredModel(stored.kind, stored.config, broken))
 
+
+def test_a_saved_settling_detector_goes_on_with_the_same_bits(tmp_path):
     detector, rows = fitted(adaptive=True, settle_after=96), normal_stream(600, seed=15)
     rows[200:] += 15.0
     detector.reset()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 import pytest
 
-from gmmaudio.anomaly.tables import join_tables, read_table, sample_period
+from gmmaudio.anomaly.tables import join_tables, read_table, sample_period, with_numbers
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning
 
 VALUES = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
@@ -103,6 +103,21 @@ def test_joined_tables_have_a_gap_between(tmp_path):
     np.testing.assert_array_equal(joined.values, [*VALUES, *np.full((2, 2), np.nan), *VALUES])
     np.testing.assert_array_equal(joined.times, [*TIMES, np.nan, np.nan, *TIMES])
     assert sample_period(joined) == 60.0
+
+
+def test_sensors_that_report_on_lines_of_their_own_are_all_channels(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"time": 0, "a": 1}\n{"time": 1, "b": 2}\n{"time": 60, "a": 3}\n')
+    table = read_table(tmp_path / "x.jsonl").on_grid(60.0)
+    assert table.channels == ("a", "b")
+    np.testing.assert_array_equal(table.values, [[1.0, 2.0], [3.0, np.nan]])
+
+
+def test_channels_without_a_number_are_left_out_with_a_warning(tmp_path):
+    (tmp_path / "x.csv").write_text("machine,a,state\nM7,1,on\nM7,2,off\n")
+    with pytest.warns(GmmAudioWarning, match="no number: machine, state"):
+        table = with_numbers(read_table(tmp_path / "x.csv"))
+    assert table.channels == ("a",)
+    assert table.values.ravel().tolist() == [1.0, 2.0]
 
 
 def test_parquet_without_pandas_names_the_extra(tmp_path, monkeypatch):

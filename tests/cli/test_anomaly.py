@@ -190,3 +190,15 @@ def test_options_that_do_not_fit_the_files_are_refused(run, tmp_path, arguments,
     ran = run("anomaly", "train", *given, "-o", tmp_path / "m.gmm")
     assert ran.code == 2
     assert message in ran.err
+
+
+def test_a_new_level_that_stays_is_told_as_a_regime_change(run, tmp_path):
+    rows = normal(1000, seed=2)
+    rows[300:, 1] += 9.0
+    (tmp_path / "normal.jsonl").write_text(as_json(normal(2000)))
+    (tmp_path / "moved.jsonl").write_text(as_json(rows))
+    run("anomaly", "train", tmp_path / "normal.jsonl", "-o", tmp_path / "m.gmm", "--settle-after", 200, "--modes", 2)
+    lines = run("anomaly", "score", tmp_path / "m.gmm", tmp_path / "moved.jsonl").out.splitlines()
+    (change,) = [event for event in map(json.loads, lines) if event["kind"] == "regime change"]
+    assert change["start"] == 300
+    assert change["mode"] in (0, 1)

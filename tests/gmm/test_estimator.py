@@ -17,7 +17,7 @@ from gmmaudio.em import ROUNDING
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GMM, GmmParams, accumulate_stats, estimate_ml
 
-METHODS = ("kmeans++", "greedy", "split", "random")
+METHODS = ("kmeans++", "trimmed", "greedy", "split", "random")
 RTOL_SINGLE = 1e-3  # a training in float32 ends a little elsewhere
 
 

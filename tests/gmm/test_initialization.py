@@ -5,7 +5,7 @@ from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import frame_log_likelihoods
 from gmmaudio.gmm.initialization import SUBSAMPLE_MIN, initial_params, single_gaussian
 
-METHODS = ("kmeans++", "greedy", "split", "random")
+METHODS = ("kmeans++", "trimmed", "greedy", "split", "random")
 FLOOR = 1e-3
 
 

@@ -75,6 +75,14 @@ def test_outliers_at_any_distance_leave_start_and_floor_alone():
     assert (model.variance_floor_ < 0.1).all()
 
 
+def test_a_small_cluster_far_from_the_others_is_not_taken_for_outliers():
+    rng = np.random.default_rng(0)
+    centers = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 15.0]])
+    frames = np.repeat(centers, [950, 950, 60], axis=0) + rng.standard_normal((1960, 2))
+    model = StudentTMixture(3, random_state=0).fit(frames)
+    assert all(np.linalg.norm(model.means_ - center, axis=1).min() < 0.5 for center in centers)
+
+
 # What a mixture of Gaussians does, done too
 
 

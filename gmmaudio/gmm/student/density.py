@@ -50,7 +50,7 @@ def student_tiles(params: StudentParams, frames: FloatArray, *, precision: Preci
     peaks, levels, inverse, exponents, most = (
         column[:, np.newaxis].astype(dtype)
         for column in (
-            _unit_peaks(params) - np.log(params.n_components),
+            _unit_peaks(params) + np.log(geometry.weights),
             _levels(params),
             1.0 / degrees,
             np.where(np.isinf(degrees), 0.0, 0.5 * (degrees + params.n_features)),

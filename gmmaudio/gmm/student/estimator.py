@@ -51,9 +51,10 @@ class StudentTMixture(FrameEstimator):
         freedom settle slowly. 0.0 runs all iterations, each of them plain EM.
     variance_floor : float
         Smallest scale, as a fraction of the squared spread (by quartiles) of the feature; see `GMM`.
-    init : {"trimmed", "kmeans++", "split", "random"}
-        How EM starts. "trimmed" takes a cluster of less than 15 % of the frames that is far from all others for
-        outliers; see `gmmaudio.gmm.trimming`.
+    init : {"trimmed", "kmeans++", "greedy", "split", "random"}, optional
+        How EM starts; see `gmmaudio.gmm.initialization.initial_params`. "kmeans++" is drawn to outliers, "trimmed" is
+        not, but takes a small cluster that is far from all others for some. If not given, the one of these two that is
+        likelier after a few iterations with noise on a sample.
     weights_init : array-like, shape (n_components,), optional
         Without noise; the sum is 1.
     means_init : array-like, shape (n_components, n_features), optional
@@ -105,7 +106,7 @@ class StudentTMixture(FrameEstimator):
         max_iter: int = 500,
         tol: float = 1e-5,
         variance_floor: float = 1e-3,
-        init: Initialization = "trimmed",
+        init: Initialization | None = None,
         weights_init: npt.ArrayLike | None = None,
         means_init: npt.ArrayLike | None = None,
         covariances_init: npt.ArrayLike | None = None,

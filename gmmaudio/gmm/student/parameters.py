@@ -161,6 +161,12 @@ class StudentParams:
 
     @cached_property
     def geometry(self) -> GmmParams:
-        """Gaussians of the same locations and scale matrices, equally likely: their densities tell distances."""
-        n_components = self.n_components
-        return GmmParams(np.full(n_components, 1.0 / n_components), self.components.means, self.components.covariances)
+        """Gaussians of the same locations and scale matrices: their densities tell distances.
+
+        The wider one is, the less it weighs, so that the center, where distances keep most digits, is among those that
+        need the digits, and not near a component that outliers have taken.
+        """
+        means, covariances = self.components.means, self.components.covariances
+        variances = covariances.marginal_variances(*means.shape)
+        closeness = 1.0 / (variances / variances.min(axis=0)).max(axis=1)
+        return GmmParams(closeness / closeness.sum(), means, covariances)

@@ -4,19 +4,22 @@ Conventions. The estimator is read for its options only. What the start and the 
 quartiles of a sample, on which outliers have no influence.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import clone
 
-from gmmaudio._typing import Float64Array
+from gmmaudio._typing import Float64Array, FloatArray
 from gmmaudio.em import EmResult, run_em, warn_unconverged
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import absolute_variance_floor
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import Subsample, subsample_limit
+from gmmaudio.gmm.initialization import Initialization, Subsample, subsample_limit
+from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.student.estimation import FIRST_DEGREES, dead_students, estimate_student, relaxed_student
 from gmmaudio.gmm.student.parameters import StudentParams, UniformNoise
 from gmmaudio.gmm.student.statistics import StudentStats, accumulate_blocks
@@ -26,6 +29,9 @@ from gmmaudio.gmm.trimming import TRIMMED_SHARE, robust_spread
 
 if TYPE_CHECKING:
     from gmmaudio.gmm.student.estimator import StudentTMixture
+
+STARTING_ITERATIONS = 10
+"""Iterations on a sample after which the likelier of two starts is chosen."""
 
 CONSTANT_WIDTH = float(np.sqrt(12.0))
 """Width of the box of noise in a constant feature: that of a uniform distribution of unit variance."""
@@ -40,10 +46,13 @@ def train_student(
     if source.has_missing:
         raise ParameterError("X holds NaN, which StudentTMixture cannot use; GMM can, and impute fills it in")
     floor = robust_floor(surveyed, sample, fraction=model.variance_floor)
-    is_given = empty_sample(model, random_state) is None
-    components = starting_params(model, surveyed, None if is_given else sample, floor, random_state)
     degrees = None if model.degrees_of_freedom is None else float(model.degrees_of_freedom)
-    noise = noise_of(source, volume=model.noise_volume) if model.noise else None
+    noise = noise_of(source.blocks(), volume=model.noise_volume) if model.noise else None
+    is_given = empty_sample(model, random_state) is None
+    if is_given or model.init is not None or model.n_components == 1:
+        components = _start(model, model.init or "trimmed", surveyed, None if is_given else sample, floor, random_state)
+    else:
+        components = _likelier_start(model, surveyed, sample, floor, random_state)
     beyond = partial(relaxed_student, variance_floor=floor, degrees_of_freedom=degrees)
     result = run_em(
         StudentParams(components, FIRST_DEGREES if degrees is None else degrees, noise),
@@ -57,6 +66,46 @@ def train_student(
     )
     warn_unconverged(result, max_iter=model.max_iter, tol=model.tol)
     return result, floor
+
+
+def _start(
+    model: "StudentTMixture",
+    init: Initialization,
+    surveyed: Survey,
+    sample: Subsample | None,
+    floor: Float64Array,
+    random_state: np.random.RandomState,
+) -> GmmParams:
+    """Return where EM starts with an initialiser."""
+    return starting_params(clone(model).set_params(init=init), surveyed, sample, floor, random_state)
+
+
+def _likelier_start(
+    model: "StudentTMixture",
+    surveyed: Survey,
+    sample: Subsample,
+    floor: Float64Array,
+    random_state: np.random.RandomState,
+) -> GmmParams:
+    """Return a start among clusters, whether what lies far out are outliers or one of them.
+
+    Trimmed and plain k-means go through a few iterations of Gaussians and noise, and the likelier mixture is returned.
+    Noise is what makes them comparable: without it, a component that covers outliers is likelier than clusters are.
+    """
+    frames = sample.result()
+    noise = noise_of([frames], volume=None)
+
+    def run(init: Initialization) -> EmResult[StudentParams]:
+        return run_em(
+            StudentParams(_start(model, init, surveyed, sample, floor, random_state), np.inf, noise),
+            lambda params: accumulate_blocks(params, [frames], precision=model.precision),
+            partial(estimate_student, variance_floor=floor, degrees_of_freedom=np.inf, noise=noise),
+            max_iter=STARTING_ITERATIONS,
+            tol=0.0,
+            may_fall=partial(_may_fall, floor=floor),
+        )
+
+    return max(run("trimmed"), run("kmeans++"), key=lambda result: result.history[-1]).params.components
 
 
 def accumulate_student_source(params: StudentParams, *, source: FrameSource, precision: Precision) -> StudentStats:
@@ -75,14 +124,14 @@ def robust_floor(surveyed: Survey, sample: Subsample, *, fraction: float) -> Flo
     return absolute_variance_floor(middle, variance, fraction=fraction)
 
 
-def noise_of(source: FrameSource, *, volume: float | None) -> UniformNoise:
+def noise_of(blocks: Iterable[tuple[FloatArray, Float64Array]], *, volume: float | None) -> UniformNoise:
     """Return noise in the smallest box that holds all frames of positive weight, stretched to a volume if one is given.
 
     A feature that is constant has a width of `CONSTANT_WIDTH`. The weight, where EM starts, is that of the frames that
     trimmed clusters leave out.
     """
     low, high = np.asarray(np.inf), np.asarray(-np.inf)
-    for frames, weights in source.blocks():
+    for frames, weights in blocks:
         counting = frames[weights > 0]
         if len(counting):
             low, high = np.minimum(low, counting.min(axis=0)), np.maximum(high, counting.max(axis=0))
