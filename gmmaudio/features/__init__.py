@@ -1,5 +1,6 @@
 """From samples to frames: every stage streams, and the batch call is the stream fed at once."""
 
+from gmmaudio.features.context import stack_context
 from gmmaudio.features.deltas import Deltas, DeltasConfig
 from gmmaudio.features.framing import Framer
 from gmmaudio.features.mfcc import MFCC
@@ -33,4 +34,5 @@ __all__ = [
     "UtteranceCmvn",
     "UtteranceCmvnConfig",
     "check_same_pipeline",
+    "stack_context",
 ]

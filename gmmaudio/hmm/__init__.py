@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gmmaudio.hmm.estimation import estimate_hmm as estimate_hmm
     from gmmaudio.hmm.estimator import GMMHMM as GMMHMM
     from gmmaudio.hmm.htk import read_htk as read_htk
+    from gmmaudio.hmm.hybrid import scaled_log_likelihoods as scaled_log_likelihoods
     from gmmaudio.hmm.inference import FilterResult as FilterResult
     from gmmaudio.hmm.inference import ForwardBackward as ForwardBackward
     from gmmaudio.hmm.inference import ViterbiResult as ViterbiResult
@@ -52,6 +53,7 @@ _MODULE_OF = {
     "forward_backward": "inference",
     "from_hmmlearn": "interop",
     "read_htk": "htk",
+    "scaled_log_likelihoods": "hybrid",
     "select_hmm": "selection",
     "to_hmmlearn": "interop",
     "viterbi": "inference",

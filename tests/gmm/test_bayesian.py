@@ -168,10 +168,10 @@ def test_predictive_density_is_the_mean_over_what_the_parameters_may_be(X):
     assert_allclose(np.exp(model.score([frame])), densities.mean(), atol=four_errors)
 
 
-@pytest.mark.parametrize("weights", WEIGHT_PRIORS)
-@pytest.mark.parametrize("seed", [2, 9, 16, 17])
-def test_components_that_are_not_needed_empty(seed, weights):
+@pytest.mark.parametrize("seed", range(20))
+def test_components_that_are_not_needed_empty(seed):
     given = problem(seed, separation=6.0)
+    weights = WEIGHT_PRIORS[seed % 2]
     model = BayesianGMM(10, weight_concentration_prior_type=weights, random_state=0).fit(given.frames)
     assert model.n_active_ == model.to_gmm().n_components == given.n_components
 
