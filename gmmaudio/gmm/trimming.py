@@ -10,7 +10,7 @@ from gmmaudio.gmm._blas import one_blas_thread
 
 TRIMMED_SHARE = 0.2
 """Share of the frames that trimmed k-means leaves out, the farthest from their clusters: more than the outliers that
-there may be (with 10 % outliers beside two clusters, 0.15 failed in 2 of 20 starts, 0.2 in none)."""
+there may be. Beside two clusters with 10 % of outliers, 0.15 was not always enough."""
 
 RESTARTS = 10
 """Trimmed clusterings that are tried: one that begins with outliers seldom loses them again."""

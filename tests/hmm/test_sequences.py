@@ -123,7 +123,7 @@ BAD = {
     "fractions as lengths": ((np.zeros((3, 2)), [1.5, 1.5]), {}, "whole numbers"),
     "a single number as lengths": ((np.zeros((3, 2)), 3), {}, "whole numbers"),
     "lengths with a list": (([np.zeros((3, 2))], [3]), {}, "one sequence per item"),
-    "infinity": (([np.zeros((3, 2)), np.full((2, 2), np.inf)],), {}, r"X\[1\] holds NaN, infinity"),
+    "infinity": (([np.zeros((3, 2)), np.full((2, 2), np.inf)],), {}, r"X\[1\] holds infinity"),
     "another number of features": (
         ([np.zeros((3, 2)), np.zeros((3, 1))],),
         {},
