@@ -14,8 +14,9 @@ from gmmaudio.distributed.cluster import CHUNKS_NEEDED, Chunk, Cluster, check_cl
 from gmmaudio.errors import GmmAudioError, ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimator import GMM
-from gmmaudio.gmm.initialization import STEP_FRAMES, Moments, Subsample, step_moments
+from gmmaudio.gmm.frame_moments import STEP_FRAMES, Moments, step_moments
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.subsample import Subsample
 from gmmaudio.gmm.statistics import SUM_WIDTH, GmmStats, accumulate_stats, sum_of
 from gmmaudio.gmm.survey import Survey
 from gmmaudio.gmm.training import check_options, empty_sample, train

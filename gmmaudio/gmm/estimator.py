@@ -17,9 +17,9 @@ from gmmaudio.gmm.density import Precision, frame_log_likelihoods
 from gmmaudio.gmm.frame_source import Frames, FrameSource
 from gmmaudio.gmm.incomplete import imputed
 from gmmaudio.gmm.incremental import incremental_step
-from gmmaudio.gmm.initialization import Initialization
 from gmmaudio.gmm.mixture_estimator import MixtureEstimator
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.initialization import Initialization
 from gmmaudio.gmm.storage import pack, unpack
 from gmmaudio.gmm.survey import survey
 from gmmaudio.gmm.training import accumulate_source, check_options, empty_sample, identity, starting_params, train
@@ -49,7 +49,7 @@ class GMM(MixtureEstimator):
     shrinkage : float
         By how much the correlations of "full" and "tied" covariances are drawn to 0, from 0 to 1: for few frames.
     init : {"kmeans++", "trimmed", "greedy", "split", "random"}
-        How EM starts; see `gmmaudio.gmm.initialization.initial_params`.
+        How EM starts; see `gmmaudio.gmm.starts`.
     weights_init : array-like, shape (n_components,), optional
     means_init : array-like, shape (n_components, n_features), optional
     covariances_init : array-like, optional

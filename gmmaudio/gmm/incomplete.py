@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gmmaudio._typing import BoolArray, Float64Array, FloatArray, IntArray
-from gmmaudio.gmm.conditional_gaussians import ConditionalGaussians
+from gmmaudio.gmm.conditional.gaussians import ConditionalGaussians
 from gmmaudio.gmm.designs import Sums
 from gmmaudio.gmm.log_sum_exp import exponentiate
 from gmmaudio.gmm.missing import (

@@ -24,7 +24,7 @@ from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.criteria import aic, assignment_entropy, bic, icl, mean_with_error
 from gmmaudio.gmm.estimator import GMM
 from gmmaudio.gmm.folds import joined_recordings, recording_folds
-from gmmaudio.gmm.initialization import Initialization
+from gmmaudio.gmm.starts.initialization import Initialization
 
 Criterion = Literal["bic", "aic", "icl", "held_out"]
 CRITERIA = ("bic", "aic", "icl", "held_out")

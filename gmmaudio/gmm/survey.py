@@ -7,8 +7,9 @@ import numpy as np
 
 from gmmaudio._typing import AnyArray, Float64Array, FloatArray
 from gmmaudio.gmm.estimation import absolute_variance_floor
+from gmmaudio.gmm.frame_moments import STEP_FRAMES, Moments
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import STEP_FRAMES, Moments, Subsample
+from gmmaudio.gmm.starts.subsample import Subsample
 
 
 @dataclass(frozen=True, eq=False)

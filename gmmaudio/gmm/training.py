@@ -19,14 +19,9 @@ from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, over_relaxed
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import (
-    COMPLETE_PER_COMPONENT,
-    Initialization,
-    Subsample,
-    initial_params,
-    subsample_limit,
-)
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.initialization import Initialization, initial_params
+from gmmaudio.gmm.starts.subsample import COMPLETE_PER_COMPONENT, Subsample, subsample_limit
 from gmmaudio.gmm.statistics import GmmStats, StatsAccumulator
 from gmmaudio.gmm.survey import Survey, array_digest
 

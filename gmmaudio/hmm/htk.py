@@ -18,7 +18,7 @@ import numpy as np
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning
-from gmmaudio.gmm._tokens import Tokens, read_bytes
+from gmmaudio.gmm.interop._tokens import Tokens, read_bytes
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.hmm.emissions import MixtureEmissions
 from gmmaudio.hmm.parameters import HmmParams

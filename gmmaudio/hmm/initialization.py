@@ -14,8 +14,9 @@ import numpy as np
 from gmmaudio._typing import Float64Array, IntArray
 from gmmaudio.em import run_em
 from gmmaudio.gmm.estimation import split_heaviest
-from gmmaudio.gmm.initialization import initial_params, subsample_limit
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.initialization import initial_params
+from gmmaudio.gmm.starts.subsample import subsample_limit
 from gmmaudio.hmm.alignment import Aligner, along_states, best_path, by_another_model
 from gmmaudio.hmm.emissions import MixtureEmissions, TiedEmissions
 from gmmaudio.hmm.estimation import ALL

@@ -9,7 +9,7 @@ from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import MIN_OCCUPANCY
-from gmmaudio.gmm.initialization import Subsample
+from gmmaudio.gmm.starts.subsample import Subsample
 from gmmaudio.hmm.alignment import Aligner
 from gmmaudio.hmm.estimation import ALL, Updates, dead_gaussians, estimate_hmm
 from gmmaudio.hmm.expectation import accumulate_hmm_stats

@@ -9,8 +9,9 @@ from gmmaudio._typing import Float32Array, Float64Array
 from gmmaudio.em import run_em
 from gmmaudio.gmm.density import responsibilities
 from gmmaudio.gmm.estimation import absolute_variance_floor, dead_components, estimate_map, estimate_ml
-from gmmaudio.gmm.initialization import initial_params, single_gaussian
+from gmmaudio.gmm.frame_moments import single_gaussian
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.initialization import initial_params
 from gmmaudio.gmm.statistics import accumulate_stats
 from gmmaudio.separation.spectral import (
     TILE_FRAMES,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmmaudio._typing import AnyArray, Float64Array
-from gmmaudio.gmm.adapted_models import AdaptedModels
 from gmmaudio.gmm.density import MIN_COMPONENTS
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.scoring import bears_fast_scores, frame_log_likelihood_ratios
-from gmmaudio.gmm.trials import DEFAULT_N_TOP
+from gmmaudio.gmm.scoring.adapted_models import AdaptedModels
+from gmmaudio.gmm.scoring.ratios import bears_fast_scores, frame_log_likelihood_ratios
+from gmmaudio.gmm.scoring.trials import DEFAULT_N_TOP
 from gmmaudio.stage import Stage
 
 

@@ -14,9 +14,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GMM, BayesianGMM, GmmStats
+from gmmaudio.gmm.bayesian.variational import MixturePosterior, MixturePrior, estimate_posterior
+from gmmaudio.gmm.bayesian.weight_priors import DirichletDistribution, DirichletProcess
 from gmmaudio.gmm.covariances import Full
-from gmmaudio.gmm.variational import MixturePosterior, MixturePrior, estimate_posterior
-from gmmaudio.gmm.weight_priors import DirichletDistribution, DirichletProcess
 from gmmaudio.persistence import load, save
 
 STRUCTURES = ("diag", "full", "tied", "spherical")

@@ -13,7 +13,7 @@ from gmmaudio.features import FeaturePipeline, Features
 from gmmaudio.gmm import GMM
 from gmmaudio.gmm import frame_source as frame_source_module
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import SUBSAMPLE_MIN, Subsample
+from gmmaudio.gmm.starts.subsample import SUBSAMPLE_MIN, Subsample
 from gmmaudio.gmm.survey import survey
 from gmmaudio.persistence import save
 

@@ -4,7 +4,7 @@ from gmm.problems import problem
 from numpy.testing import assert_allclose
 
 from gmmaudio.gmm import GMM, GmmParams, frame_log_likelihoods
-from gmmaudio.gmm.greedy import insert_component
+from gmmaudio.gmm.starts.greedy import insert_component
 
 FLOOR = np.full(2, 1e-3)
 

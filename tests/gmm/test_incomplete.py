@@ -6,10 +6,10 @@ from scipy.stats import multivariate_normal
 
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import GMM, GmmStats, StatsAccumulator, accumulate_stats, estimate_ml, frame_log_likelihoods
-from gmmaudio.gmm.conditional_gaussians import ConditionalGaussians
+from gmmaudio.gmm.conditional.gaussians import ConditionalGaussians
 from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import component_log_densities, most_likely_components, responsibilities
-from gmmaudio.gmm.initialization import Moments
+from gmmaudio.gmm.frame_moments import Moments
 from gmmaudio.gmm.parameters import GmmParams
 
 RTOL = 1e-9  # float64, inverses of well-conditioned matrices

@@ -3,7 +3,9 @@ import pytest
 
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm import frame_log_likelihoods
-from gmmaudio.gmm.initialization import SUBSAMPLE_MIN, initial_params, single_gaussian
+from gmmaudio.gmm.frame_moments import single_gaussian
+from gmmaudio.gmm.starts.initialization import initial_params
+from gmmaudio.gmm.starts.subsample import SUBSAMPLE_MIN
 
 METHODS = ("kmeans++", "trimmed", "greedy", "split", "random")
 FLOOR = 1e-3

@@ -13,7 +13,7 @@ from oracles import gmm_log_joint
 
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
 from gmmaudio.gmm import GmmParams, read_kaldi, write_kaldi
-from gmmaudio.gmm.kaldi import component_constants
+from gmmaudio.gmm.interop.kaldi import component_constants
 
 SINGLE_RTOL = 3e-7  # both were rounded to float32
 PARAMS = random_mixture("diag", 0, n_components=3, n_features=2)

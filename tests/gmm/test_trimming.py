@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gmmaudio.gmm.initialization import initial_params
-from gmmaudio.gmm.trimming import NORMAL_QUARTILES, TRIMMED_SHARE, robust_spread, trimmed_labels
+from gmmaudio.gmm.starts.initialization import initial_params
+from gmmaudio.gmm.starts.trimming import NORMAL_QUARTILES, TRIMMED_SHARE, robust_spread, trimmed_labels
 
 
 def clusters_and_outliers(seed, centers, size):

@@ -13,8 +13,8 @@ from gmmaudio.errors import ParameterError
 from gmmaudio.gmm.criteria import aic, bic
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.frame_source import Frames
-from gmmaudio.gmm.initialization import Initialization
 from gmmaudio.gmm.mixture_estimator import FrameEstimator
+from gmmaudio.gmm.starts.initialization import Initialization
 from gmmaudio.gmm.student.density import most_likely_students, student_log_likelihoods, student_responsibilities
 from gmmaudio.gmm.student.parameters import StudentParams
 from gmmaudio.gmm.student.sampling import sample_students
@@ -52,7 +52,7 @@ class StudentTMixture(FrameEstimator):
     variance_floor : float
         Smallest scale, as a fraction of the squared spread (by quartiles) of the feature; see `GMM`.
     init : {"trimmed", "kmeans++", "greedy", "split", "random"}, optional
-        How EM starts; see `gmmaudio.gmm.initialization.initial_params`. "kmeans++" is drawn to outliers, "trimmed" is
+        How EM starts; see `gmmaudio.gmm.starts`. "kmeans++" is drawn to outliers, "trimmed" is
         not, but takes a small cluster that is far from all others for some. If not given, the one of these two that is
         likelier after a few iterations with noise on a sample.
     weights_init : array-like, shape (n_components,), optional

@@ -18,14 +18,15 @@ from gmmaudio.gmm.covariances import structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import absolute_variance_floor
 from gmmaudio.gmm.frame_source import FrameSource
-from gmmaudio.gmm.initialization import Initialization, Subsample, subsample_limit
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.initialization import Initialization
+from gmmaudio.gmm.starts.subsample import Subsample, subsample_limit
+from gmmaudio.gmm.starts.trimming import TRIMMED_SHARE, robust_spread
 from gmmaudio.gmm.student.estimation import FIRST_DEGREES, dead_students, estimate_student, relaxed_student
 from gmmaudio.gmm.student.parameters import StudentParams, UniformNoise
 from gmmaudio.gmm.student.statistics import StudentStats, accumulate_blocks
 from gmmaudio.gmm.survey import Survey, survey
 from gmmaudio.gmm.training import check_n_components, empty_sample, starting_params
-from gmmaudio.gmm.trimming import TRIMMED_SHARE, robust_spread
 
 if TYPE_CHECKING:
     from gmmaudio.gmm.student.estimator import StudentTMixture

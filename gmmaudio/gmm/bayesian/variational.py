@@ -25,10 +25,10 @@ from scipy.special import digamma, logsumexp, multigammaln
 
 from gmmaudio._typing import BoolArray, Float64Array
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.bayesian.weight_priors import WeightPrior, weight_prior
 from gmmaudio.gmm.covariances import Covariances, structure_of
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.statistics import GmmStats
-from gmmaudio.gmm.weight_priors import WeightPrior, weight_prior
 from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import read_only_array
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gmmaudio._typing import Float32Array, IntArray
 from gmmaudio.gmm._kernels import _exp, _kernel
-from gmmaudio.gmm.adapted_models import BLOCK_MODELS
+from gmmaudio.gmm.scoring.adapted_models import BLOCK_MODELS
 
 _NONE = np.float32(0.0)
 _LEAST = np.float32(-87.0)

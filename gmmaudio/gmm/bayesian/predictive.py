@@ -3,12 +3,12 @@
 import numpy.typing as npt
 
 from gmmaudio._typing import Float64Array
+from gmmaudio.gmm.bayesian.variational import MixturePosterior
 from gmmaudio.gmm.covariances import Full
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.gmm.student.density import student_log_likelihoods
 from gmmaudio.gmm.student.parameters import StudentParams
-from gmmaudio.gmm.variational import MixturePosterior
 
 
 def predictive_log_likelihoods(

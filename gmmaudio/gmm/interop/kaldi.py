@@ -16,7 +16,7 @@ import numpy as np
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.errors import GmmAudioError, GmmAudioWarning, ParameterError
-from gmmaudio.gmm._tokens import MAX_FILE_BYTES, Tokens, read_bytes
+from gmmaudio.gmm.interop._tokens import MAX_FILE_BYTES, Tokens, read_bytes
 from gmmaudio.gmm.parameters import GmmParams
 from gmmaudio.persistence import replacing
 

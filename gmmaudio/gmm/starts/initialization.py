@@ -7,7 +7,6 @@ Which ones depends on the seed and on their number in the stream alone, and the 
 bounds: a start has the same bits for any cutting of the stream, and on any number of processors.
 """
 
-import copy
 import warnings
 from collections.abc import Callable
 from typing import Literal
@@ -19,24 +18,14 @@ from gmmaudio.em import run_em
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import one_thread
 from gmmaudio.gmm.estimation import dead_components, estimate_ml, split_heaviest
-from gmmaudio.gmm.greedy import insert_component
+from gmmaudio.gmm.frame_moments import single_gaussian
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.starts.greedy import insert_component
+from gmmaudio.gmm.starts.subsample import Subsample, subsample_limit
+from gmmaudio.gmm.starts.trimming import robust_spread, trimmed_labels
 from gmmaudio.gmm.statistics import GmmStats, accumulate_stats
-from gmmaudio.gmm.trimming import robust_spread, trimmed_labels
 
 Initialization = Literal["kmeans++", "trimmed", "greedy", "split", "random"]
-
-SUBSAMPLE_PER_COMPONENT = 100
-"""Frames per component that an initialiser looks at."""
-
-COMPLETE_PER_COMPONENT = 20
-"""With so many complete frames per component an initialiser looks at no others."""
-
-SUBSAMPLE_MIN = 10_000
-"""With fewer frames than this nothing is left out."""
-
-STEP_FRAMES = 4096
-"""Frames of a stream that are looked at together."""
 
 LLOYD_ITERATIONS = 5
 """k-means iterations after the seeding; EM gains nothing from more (it improves faster by itself)."""
@@ -64,9 +53,9 @@ def initial_params(
     init : {"kmeans++", "trimmed", "greedy", "split", "random"}
         "kmeans++": Arthur & Vassilvitskii 2007 seeding on standardised features, a few Lloyd iterations, then the
         maximum-likelihood estimate from the hard assignment. "trimmed": the same without the frames that are farthest
-        from the clusters (see `gmmaudio.gmm.trimming`), for data with outliers. "split": from one Gaussian by splitting
+        from the clusters (see `starts.trimming`), for data with outliers. "split": from one Gaussian by splitting
         the heaviest components and a few EM iterations (Linde, Buzo & Gray 1980), doubling each time. "greedy":
-        from one Gaussian by adding one component at a time where it gains most (see `gmmaudio.gmm.greedy`), which finds
+        from one Gaussian by adding one component at a time where it gains most (see `starts.greedy`), which finds
         small clusters beside large ones, in a time that grows with the square of n_components. "random": distinct
         frames as means, global variances, equal weights.
     variance_floor : array, shape (n_features,)
@@ -91,141 +80,6 @@ def initial_params(
     sample = Subsample(subsample_limit(n_components), random_state)
     sample.push(np.asarray(frames), frame_weights)
     return methods[init](*sample.result(), n_components, variance_floor, random_state)
-
-
-def subsample_limit(n_components: int) -> int:
-    """Return how many frames an initialiser looks at, at most."""
-    return max(SUBSAMPLE_PER_COMPONENT * n_components, SUBSAMPLE_MIN)
-
-
-class Subsample:
-    """A random choice without replacement from the frames of a stream with a positive weight; all, if they are few.
-
-    Each frame draws a key, and those with the smallest keys are kept.
-
-    Parameters
-    ----------
-    limit : int
-        Number of frames to choose.
-    random_state : numpy.random.RandomState
-        Read for the seed of the keys, but left as it is.
-    """
-
-    def __init__(self, limit: int, random_state: np.random.RandomState) -> None:
-        self._limit = limit
-        self._random = np.random.default_rng(copy.deepcopy(random_state).randint(2**31))
-        self._largest_key = np.inf
-        self._kept: list[tuple[Float64Array, FloatArray, Float64Array]] = []
-
-    def push(self, frames: FloatArray, weights: Float64Array) -> None:
-        """Look at the next frames of the stream."""
-        for start in range(0, len(frames), STEP_FRAMES):
-            rows = slice(start, start + STEP_FRAMES)
-            keys = self._random.random(len(frames[rows]))
-            chosen = (weights[rows] > 0) & (keys < self._largest_key)
-            self._kept.append((keys[chosen], frames[rows][chosen], weights[rows][chosen]))
-            if sum(len(keys) for keys, _, _ in self._kept) > 1.5 * self._limit:
-                self._prune()
-
-    def result(self) -> tuple[FloatArray, Float64Array]:
-        """Return the chosen frames and their weights, in the order of the stream."""
-        self._prune()
-        return self._kept[0][1:]
-
-    def without_gaps(self, mean: Float64Array, n_complete: int) -> tuple[FloatArray, Float64Array]:
-        """Return the `result` for initialisers that need every value: the complete frames if there are so many.
-
-        Otherwise all frames, with the mean of a feature where it is missing.
-        """
-        frames, weights = self.result()
-        missing = np.isnan(frames)
-        complete = ~missing.any(axis=1)
-        if np.count_nonzero(complete) >= n_complete:
-            return frames[complete], weights[complete]
-        return np.where(missing, mean.astype(frames.dtype), frames), weights
-
-    def _prune(self) -> None:
-        """Keep the frames with the smallest keys of those there are."""
-        keys, frames, weights = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
-        if len(keys) > self._limit:
-            smallest = np.sort(np.argpartition(keys, self._limit)[: self._limit])
-            keys, frames, weights = keys[smallest], frames[smallest], weights[smallest]
-            self._largest_key = float(keys.max())
-        self._kept = [(keys, frames, weights)]
-
-
-class Moments:
-    """Weighted mean and variance of each feature of a stream of frames, in one pass; NaN is left out.
-
-    Each step of frames is summed about its own mean, and steps are joined by the update of Chan, Golub & LeVeque 1979,
-    so a constant feature has a variance of 0 at any offset. Not BLAS products but plain sums, which have the same bits
-    on every machine. The bits depend on the cutting unless it is at multiples of `STEP_FRAMES`.
-
-    Parameters
-    ----------
-    origin : array, shape (n_features,), optional
-        The first frame, if steps that were worked out elsewhere will be joined.
-    """
-
-    def __init__(self, origin: Float64Array | None = None) -> None:
-        self.total_weight = 0.0
-        self._origin = np.zeros(0) if origin is None else origin
-        self._seen = self._offset = self._squares = np.zeros(len(self._origin))
-
-    def push(self, frames: FloatArray, weights: Float64Array) -> None:
-        """Add the next frames of the stream."""
-        for start in range(0, len(frames), STEP_FRAMES):
-            rows = slice(start, start + STEP_FRAMES)
-            if self.total_weight == 0.0:
-                self._origin = _first_values(frames[rows])
-                self._seen = self._offset = self._squares = np.zeros(len(self._origin))
-            self.join(step_moments(frames[rows], weights[rows], self._origin))
-
-    def join(self, step: Float64Array) -> None:
-        """Add the next `step_moments`, about the same origin."""
-        weight, (seen, offset, squares) = float(step[0]), np.split(step[1:], 3)
-        total = self._seen + seen
-        share = np.divide(seen, total, out=np.zeros_like(total), where=total > 0)
-        self._squares = self._squares + squares + np.square(offset - self._offset) * (self._seen * share)
-        self._offset = self._offset + (offset - self._offset) * share
-        self._seen = total
-        self.total_weight += weight
-
-    def result(self) -> tuple[Float64Array, Float64Array]:
-        """Return mean and variance, each of shape (n_features,); both are 0 for a feature that was never observed."""
-        return self._origin + self._offset, self._squares / np.where(self._seen > 0, self._seen, 1.0)
-
-
-def step_moments(frames: FloatArray, weights: Float64Array, origin: Float64Array) -> Float64Array:
-    """Return what `Moments.join` takes of a step of frames, shape (1 + 3 n_features,).
-
-    ``[weight, weight of the observed values, offset of their mean from the origin, sum of squares about it]``
-    """
-    weight = float(weights.sum())
-    if weight == 0.0:
-        return np.zeros(1 + 3 * len(origin))
-    shifted, counts = frames - origin, np.repeat(weights[:, np.newaxis], len(origin), axis=1)
-    missing = np.isnan(shifted)
-    if missing.any():
-        shifted[missing] = counts[missing] = 0.0
-    seen = counts.sum(axis=0)
-    offset = (counts * shifted).sum(axis=0) / np.where(seen > 0, seen, 1.0)
-    squares = (counts * np.square(shifted - offset)).sum(axis=0)
-    return np.concatenate([[weight], seen, offset, squares])
-
-
-def _first_values(frames: FloatArray) -> Float64Array:
-    """Return the first observed value of each feature, 0 where there is none."""
-    observed = ~np.isnan(frames)
-    first = frames[observed.argmax(axis=0), np.arange(frames.shape[1])]
-    return np.where(observed.any(axis=0), first, 0.0).astype(np.float64)
-
-
-def single_gaussian(frames: FloatArray, frame_weights: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return weighted mean and variance of the frames in float64, each of shape (n_features,)."""
-    moments = Moments()
-    moments.push(np.ascontiguousarray(frames), frame_weights)
-    return moments.result()
 
 
 def _random(

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from gmmaudio._typing import Float32Array, Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread
-from gmmaudio.gmm.adapted_models import AdaptedModels, as_adapted
-from gmmaudio.gmm.linear_scoring import linear_log_likelihood_ratios
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.scoring import bears_fast_scores, check_n_top, log_likelihood_ratio
+from gmmaudio.gmm.scoring.adapted_models import AdaptedModels, as_adapted
+from gmmaudio.gmm.scoring.linear_scoring import linear_log_likelihood_ratios
+from gmmaudio.gmm.scoring.ratios import bears_fast_scores, check_n_top, log_likelihood_ratio
+from gmmaudio.gmm.scoring.top_scoring import WINDOW_FRAMES, write_top_ratios
 from gmmaudio.gmm.statistics import accumulate_stats
-from gmmaudio.gmm.top_scoring import WINDOW_FRAMES, write_top_ratios
 from gmmaudio.validation import check_frames
 
 Method = Literal["top", "linear", "full"]

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from gmmaudio._typing import Float32Array, FloatArray, IntArray
-from gmmaudio.gmm.adapted_models import BLOCK_MODELS, AdaptedModels, n_coefficients
 from gmmaudio.gmm.density import SPAN, density_tiles
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.scoring.adapted_models import BLOCK_MODELS, AdaptedModels, n_coefficients
 
 WINDOW_FRAMES = 8192
 """Frames whose entries are sorted together: some tens per component, and ratios that stay in the second cache."""
@@ -34,18 +34,18 @@ def write_top_ratios(
 
     `ratios`, shape (n_frames, n_columns), is overwritten by the next block. Up to `WINDOW_FRAMES` frames.
     """
-    from gmmaudio.gmm import _scoring_kernels
+    from gmmaudio.gmm.scoring import _kernels
 
     ubm = models.ubm
     rows, components, shares, others = _top_of_background(ubm, frames, n_top)
     ends = np.empty(ubm.n_components + 1, np.int32)
     entry_frames = np.empty(components.size, np.int32)
     entry_shares = np.empty(components.size, np.float32)
-    _scoring_kernels.group_by_component(components, shares, ends, entry_frames, entry_shares)
+    _kernels.group_by_component(components, shares, ends, entry_frames, entry_shares)
     ratios = np.empty((len(frames), BLOCK_MODELS), np.float32)
     for number, coefficients in enumerate(models.coefficients):
         ratios[:] = others[:, np.newaxis]
-        _scoring_kernels.add_ratios(rows, ends, entry_frames, entry_shares, coefficients, ratios)
+        _kernels.add_ratios(rows, ends, entry_frames, entry_shares, coefficients, ratios)
         columns = slice(number * BLOCK_MODELS, min((number + 1) * BLOCK_MODELS, len(models)))
         write(columns, ratios[:, : columns.stop - columns.start])
 
@@ -54,7 +54,7 @@ def _top_of_background(
     ubm: GmmParams, frames: FloatArray, n_top: int
 ) -> tuple[Float32Array, IntArray, Float32Array, Float32Array]:
     """Return rows ``[z, 1, 0…]``, the top components with their shares, and the share of all others, of each frame."""
-    from gmmaudio.gmm import _scoring_kernels
+    from gmmaudio.gmm.scoring import _kernels
 
     n_frames, n_features = frames.shape
     rows = np.zeros((n_frames, n_coefficients(ubm)), np.float32)
@@ -63,7 +63,7 @@ def _top_of_background(
     others = np.empty(n_frames, np.float32)
     for part, design, log_densities in density_tiles(ubm, frames, precision="single"):
         listed = components[part], shares[part], others[part]
-        _scoring_kernels.select_top(_in_single(log_densities), np.float32(SPAN), *listed)
+        _kernels.select_top(_in_single(log_densities), np.float32(SPAN), *listed)
         rows[part, :n_features] = design[:n_features, : part.stop - part.start].T
     rows[:, n_features] = 1.0
     return rows, components, shares, others

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from gmmaudio._typing import Float32Array, Float64Array, FloatArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import check_n_threads, in_parallel, one_blas_thread, worth_threads
-from gmmaudio.gmm.adapted_models import AdaptedModels, as_adapted, is_mean_adapted
 from gmmaudio.gmm.density import (
     MIN_COMPONENTS,
     Precision,
@@ -25,7 +24,8 @@ from gmmaudio.gmm.density import (
 )
 from gmmaudio.gmm.log_sum_exp import exponentiate, log_sum_exp
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.top_scoring import WINDOW_FRAMES, write_top_ratios
+from gmmaudio.gmm.scoring.adapted_models import AdaptedModels, as_adapted, is_mean_adapted
+from gmmaudio.gmm.scoring.top_scoring import WINDOW_FRAMES, write_top_ratios
 from gmmaudio.validation import check_frames
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from gmmaudio._typing import Float32Array, Float64Array
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import one_blas_thread
-from gmmaudio.gmm.adapted_models import BLOCK_MODELS, AdaptedModels, as_adapted, n_coefficients
 from gmmaudio.gmm.parameters import GmmParams
+from gmmaudio.gmm.scoring.adapted_models import BLOCK_MODELS, AdaptedModels, as_adapted, n_coefficients
 from gmmaudio.gmm.statistics import GmmStats
 
 

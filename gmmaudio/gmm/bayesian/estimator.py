@@ -12,20 +12,20 @@ from sklearn.utils.validation import check_is_fitted
 from gmmaudio._typing import Float64Array
 from gmmaudio.em import run_em, warn_unconverged
 from gmmaudio.errors import ParameterError
+from gmmaudio.gmm.bayesian.predictive import predictive_log_likelihoods
+from gmmaudio.gmm.bayesian.variational import MixturePosterior, MixturePrior, estimate_posterior, with_bound
+from gmmaudio.gmm.bayesian.weight_priors import weight_prior
 from gmmaudio.gmm.covariances import Covariances, structure_of
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimation import estimate_ml
 from gmmaudio.gmm.estimator import GMM
 from gmmaudio.gmm.frame_source import Frames, FrameSource
-from gmmaudio.gmm.initialization import Initialization
 from gmmaudio.gmm.mixture_estimator import MixtureEstimator
 from gmmaudio.gmm.parameters import GmmParams
-from gmmaudio.gmm.predictive import predictive_log_likelihoods
+from gmmaudio.gmm.starts.initialization import Initialization
 from gmmaudio.gmm.statistics import GmmStats
 from gmmaudio.gmm.survey import Survey, survey
 from gmmaudio.gmm.training import accumulate_source, check_n_components, empty_sample, plain_options, starting_params
-from gmmaudio.gmm.variational import MixturePosterior, MixturePrior, estimate_posterior, with_bound
-from gmmaudio.gmm.weight_priors import weight_prior
 from gmmaudio.persistence import StoredModel
 
 WeightPriorType = Literal["dirichlet_process", "dirichlet_distribution"]
@@ -40,7 +40,7 @@ class BayesianGMM(MixtureEstimator):
     """Mixture of Gaussians by variational Bayes, which prunes components by itself.
 
     Give more components than may be needed: those that the data do not need end with no frames. For the mathematics,
-    and what `covariance_type` means here, see `gmmaudio.gmm.variational`.
+    and what `covariance_type` means here, see `gmmaudio.gmm.bayesian.variational`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class BayesianGMM(MixtureEstimator):
         The most that there may be.
     covariance_type : {"diag", "full", "tied", "spherical"}
     weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}
-        See `gmmaudio.gmm.weight_priors`.
+        See `gmmaudio.gmm.bayesian.weight_priors`.
     weight_concentration_prior : float, optional
         The smaller, the fewer components are used; ``1 / n_components`` if not given.
     mean_precision_prior : float, optional
@@ -65,7 +65,7 @@ class BayesianGMM(MixtureEstimator):
         Training ends when the bound per frame changes by less than this, in nats. Small by default: components empty
         slowly. 0.0 runs all iterations.
     init : {"kmeans++", "trimmed", "greedy", "split", "random"}
-        How the start is found; see `gmmaudio.gmm.initialization.initial_params`. A greedy start has few components
+        How the start is found; see `gmmaudio.gmm.starts`. A greedy start has few components
         too many where they are needed, and most often ends with a higher bound; its time grows with the square of
         n_components.
     weights_init, means_init, covariances_init : array-like, optional
@@ -202,7 +202,8 @@ class BayesianGMM(MixtureEstimator):
     def score_samples(self, X: npt.ArrayLike) -> Float64Array:
         """Return the log of the predictive density of each frame, shape (n_frames,).
 
-        A mixture of Student distributions, in which the parameters are integrated out; see `gmmaudio.gmm.predictive`.
+        A mixture of Student distributions, in which the parameters are integrated out; see
+        `gmmaudio.gmm.bayesian.predictive`.
         """
         check_is_fitted(self, "posterior_")
         return predictive_log_likelihoods(self.posterior_, self._validated(X), precision=self.precision)

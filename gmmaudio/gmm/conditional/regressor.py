@@ -1,6 +1,6 @@
 """`GaussianMixtureRegressor`: a mixture of inputs and targets together, asked for the targets given the inputs.
 
-All mathematics is in `gmmaudio.gmm.conditional`; the training is that of `GMM`.
+All mathematics is in `gmmaudio.gmm.conditional.mixture`; the training is that of `GMM`.
 """
 
 from typing import Any, Self
@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmaudio._typing import Float64Array
 from gmmaudio.errors import ParameterError
-from gmmaudio.gmm.conditional import ConditionalMixture
+from gmmaudio.gmm.conditional.mixture import ConditionalMixture
 from gmmaudio.gmm.density import Precision
 from gmmaudio.gmm.estimator import GMM
-from gmmaudio.gmm.initialization import Initialization
+from gmmaudio.gmm.starts.initialization import Initialization
 from gmmaudio.persistence import StoredModel
 from gmmaudio.validation import check_frames
 

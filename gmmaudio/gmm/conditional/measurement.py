@@ -1,6 +1,6 @@
 """A mixture of frames together with what a noisy, linear instrument shows of them: for restoring the frames.
 
-Given what was measured, `gmmaudio.gmm.conditional` says what the frame was: a Wiener filter for each component,
+Given what was measured, `gmmaudio.gmm.conditional.mixture` says what the frame was: a Wiener filter for each component,
 weighted by how likely it is (Zoran & Weiss 2011, "From learning models of natural image patches to whole image
 restoration", ICCV; Yu, Sapiro & Mallat 2012, "Solving inverse problems with piecewise linear estimators").
 """
@@ -45,7 +45,7 @@ def with_measurement(
     --------
     The best guess at a value of variance 3 from a measurement with noise of variance 1 is three quarters of it:
 
-    >>> from gmmaudio.gmm.conditional import ConditionalMixture
+    >>> from gmmaudio.gmm.conditional.mixture import ConditionalMixture
     >>> prior = GmmParams([1.0], [[0.0]], [[3.0]])
     >>> ConditionalMixture(with_measurement(prior, 1.0), given=[1]).means([[8.0]])
     array([[6.]])

@@ -1,7 +1,7 @@
 """Parts of a mixture: some of its features, alone or given the others.
 
 Both are mixtures again. With x the given features and y the rest, ``p(y | x) = Σ_k r_k(x) N(y; m_k(x), C_k)``: the
-components are conditional Gaussians (Bishop 2006, eq. 2.81–2.82; `gmmaudio.gmm.conditional_gaussians`), their weights
+components are conditional Gaussians (Bishop 2006, eq. 2.81–2.82; `gmmaudio.gmm.conditional.gaussians`), their weights
 ``r_k(x) ∝ w_k N(x; μ_k, Σ_k)`` the responsibilities of x. Its mean as a function of x is Gaussian-mixture regression
 (Ghahramani & Jordan 1994, "Supervised learning from incomplete data via an EM approach").
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from gmmaudio._typing import Float64Array, FloatArray, IntArray
 from gmmaudio.errors import ParameterError
 from gmmaudio.gmm._blas import one_blas_thread
-from gmmaudio.gmm.conditional_gaussians import ConditionalGaussians
+from gmmaudio.gmm.conditional.gaussians import ConditionalGaussians
 from gmmaudio.gmm.covariances import Full
 from gmmaudio.gmm.density import frame_log_likelihoods, responsibilities
 from gmmaudio.gmm.parameters import GmmParams

@@ -1,0 +1,1 @@
+"""Parts of a mixture, alone or given the others, and regression."""

@@ -1,0 +1,1 @@
+"""Where EM starts: see `gmmaudio.gmm.starts.initialization.initial_params`."""
