@@ -36,7 +36,7 @@ class SeparationConfig:
     Attributes
     ----------
     likelihood : {"wiener", "mixmax"}
-        Sources add up in power, or the louder one is all that is heard. MIXMAX takes twenty times as long.
+        Sources add up in power, or the louder one is all that is heard. MIXMAX takes ten times as long.
     dynamics : {"independent", "hmm"}
         Whether frames are independent of each other, or the components follow each other as in training, exactly for
         two sources (a factorial hidden Markov model) up to a look-ahead of half a second.
