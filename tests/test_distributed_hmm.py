@@ -102,7 +102,7 @@ def test_the_estimator_that_holds_the_options_stays_unfitted(client, paths):
 
 
 def test_a_chunk_with_a_bad_sequence_is_named(client, data):
-    with pytest.raises(ParameterError, match=r"chunk 1: X\[0\] holds NaN, infinity"):
+    with pytest.raises(ParameterError, match=r"chunk 1: X\[0\] holds infinity"):
         fit_gmm_hmm(client, [dask.delayed(data), dask.delayed([np.full((3, 3), np.inf)])], GMMHMM(2))
 
 
