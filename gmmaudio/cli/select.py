@@ -18,6 +18,8 @@ def parse_numbers(_context: click.Context, _parameter: click.Parameter, value: s
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
         raise click.BadParameter(f"{value!r} is no list of numbers; write 1-8 or 4,8,16")
     ranges = [list(map(int, part.split("-"))) for part in value.split(",")]
+    if any(ends[0] > ends[-1] or ends[0] < 1 for ends in ranges):
+        raise click.BadParameter(f"{value!r} must count up from at least 1; write 1-8 or 4,8,16")
     return [number for ends in ranges for number in range(ends[0], ends[-1] + 1)]
 
 

@@ -208,9 +208,12 @@ def _mapped(path: Path) -> AnyArray:
     """Return the array of a .npy file as a memory map."""
     try:
         array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise GmmAudioError(f"cannot read frames from {path} ({reason})") from error
+    except OSError as error:
+        raise GmmAudioError(f"cannot read frames from {path} ({error.strerror or error})") from error
+    except (ValueError, EOFError) as error:  # NumPy's own words advise to unpickle the file
+        raise GmmAudioError(
+            f"cannot read frames from {path}: it is no whole .npy file of numbers; write it with numpy.save"
+        ) from error
     return array
 
 

@@ -25,6 +25,7 @@ def test_the_best_is_marked_and_written(run, files, tmp_path):
     ("options", "message"),
     [
         (["--components", "many"], "'many' is no list of numbers"),
+        (["--components", "5-1"], "'5-1' must count up from at least 1"),
         (["--folds", "7"], "n_folds is 7 but 6 recordings"),
         (["-o", "/nowhere/best.gmm"], "there is no folder"),
     ],

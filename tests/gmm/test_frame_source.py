@@ -269,6 +269,12 @@ def test_a_missing_file_is_named(tmp_path):
         train([tmp_path / "absent.npy"])
 
 
+def test_a_file_of_objects_is_refused_without_advice_to_unpickle_it(tmp_path):
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(GmmAudioError, match=r"objects\.npy: it is no whole \.npy file of numbers; write it"):
+        train([tmp_path / "objects.npy"])
+
+
 def test_a_recording_is_refused_with_advice(tmp_path):
     with pytest.raises(ParameterError, match=r"a\.wav: \.npy and \.features files can be read; for recordings"):
         train([tmp_path / "a.wav"])
