@@ -6,18 +6,16 @@ incomplete data via an EM approach"; Little & Rubin 2002, section 8.2). EM then 
 values exactly, where values are missing at random.
 
 Conventions. float64. Frames come with 0 for what is missing and with a mask of what is observed. Where features are
-independent within a component, missing ones are left away (`gmmaudio.gmm.missing`); else frames are gone through by
-their patterns, so that the cost grows with the number of different ones.
+independent within a component, missing ones are left away (`gmmaudio.gmm.missing`).
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from gmmaudio._typing import BoolArray, Float64Array, FloatArray, IntArray
-from gmmaudio.gmm.conditional.gaussians import ConditionalGaussians
+from gmmaudio._typing import BoolArray, Float64Array, FloatArray
 from gmmaudio.gmm.designs import Sums
 from gmmaudio.gmm.log_sum_exp import exponentiate
 from gmmaudio.gmm.missing import (
@@ -27,9 +25,6 @@ from gmmaudio.gmm.missing import (
     split_missing,
 )
 from gmmaudio.gmm.parameters import GmmParams
-
-PATTERNS_KEPT = 1024
-"""Patterns whose regressions are kept: as many as a tile of frames can have."""
 
 
 class Completion(ABC):
@@ -73,65 +68,53 @@ class AxisCompletion(Completion):
 
 
 class MatrixCompletion(Completion):
-    """Of features that are correlated within a component: each pattern of missing features has its regressions."""
+    """Of features that are correlated within a component: what is missing is regressed on what is observed."""
 
     def __init__(self, params: GmmParams) -> None:
         super().__init__(params)
-        self._kept: dict[bytes, ConditionalGaussians] = {}
+        factors = np.linalg.cholesky(params.covariances.matrices(*params.means.shape))
+        self._whiteners = np.linalg.inv(factors)
+        self._precisions = np.swapaxes(self._whiteners, 1, 2) @ self._whiteners
+        self._means = params.means.copy()  # kernels take no read-only arrays
+        log_volumes = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        with np.errstate(divide="ignore"):  # a weight of 0 has the logarithm −inf, as it should
+            log_weights = np.log(params.weights)
+        self._constants = log_weights - log_volumes - 0.5 * params.n_features * math.log(2.0 * math.pi)
 
     def log_densities(self, frames: FloatArray, observed: BoolArray) -> Float64Array:
         """Return the log of weight times density of what is observed."""
+        from gmmaudio.gmm import _incomplete_kernels
+
         log_densities = np.empty((len(frames), self._params.n_components))
-        for rows, given, gaussians in self._patterns(observed):
-            log_densities[rows] = gaussians.log_densities(frames[rows[:, np.newaxis], given])
+        model = self._means, self._precisions, self._whiteners, self._constants
+        _incomplete_kernels.log_densities(*_kernel_input(frames, observed), *model, log_densities)
         return log_densities
 
     def sums(self, frames: FloatArray, observed: BoolArray, occupancies: Float64Array) -> Sums:
         """Return the expected moments."""
-        params = self._params
-        n_components, n_features = params.means.shape
+        from gmmaudio.gmm import _incomplete_kernels
+
+        n_components, n_features = self._means.shape
         first, second = np.zeros((n_components, n_features)), np.zeros((n_components, n_features, n_features))
-        for rows, given, gaussians in self._patterns(observed):
-            values, rest = frames[rows[:, np.newaxis], given], gaussians.rest
-            means = gaussians.means(values) - params.center[rest]
-            completed = np.empty((len(rows), n_features))
-            completed[:, given] = values - params.center[given]
-            for k in range(n_components):
-                completed[:, rest] = means[:, k]
-                weighted = occupancies[rows, k, np.newaxis] * completed
-                first[k] += weighted.sum(axis=0)
-                second[k] += weighted.T @ completed
-                second[k][rest[:, np.newaxis], rest] += occupancies[rows, k].sum() * gaussians.covariances[k]
-        return occupancies.sum(axis=0), first, params.covariances.second_of(second)
+        shares = np.ascontiguousarray(occupancies)
+        model = self._means, self._precisions, self._params.center.copy()
+        _incomplete_kernels.add_expected(*_kernel_input(frames, observed), shares, *model, first, second)
+        second = np.tril(second) + np.swapaxes(np.tril(second, -1), 1, 2)
+        return occupancies.sum(axis=0), first, self._params.covariances.second_of(second)
 
     def complete(self, frames: FloatArray, observed: BoolArray, responsibilities: Float64Array) -> Float64Array:
         """Return the frames with the expectation of what is missing."""
-        completed = frames.astype(np.float64)
-        for rows, given, gaussians in self._patterns(observed):
-            means = gaussians.means(frames[rows[:, np.newaxis], given])
-            expected = np.zeros((len(rows), len(gaussians.rest)))
-            for k in range(self._params.n_components):
-                expected += responsibilities[rows, k, np.newaxis] * means[:, k]
-            completed[rows[:, np.newaxis], gaussians.rest] = expected
+        from gmmaudio.gmm import _incomplete_kernels
+
+        values, mask = _kernel_input(frames, observed)
+        completed, shares = values.copy(), np.ascontiguousarray(responsibilities)
+        _incomplete_kernels.complete(values, mask, shares, self._means, self._precisions, completed)
         return completed
 
-    def _patterns(self, observed: BoolArray) -> Iterator[tuple[IntArray, IntArray, ConditionalGaussians]]:
-        """Yield for each pattern its rows, its observed features, and the components given these."""
-        patterns, number = np.unique(observed, axis=0, return_inverse=True)
-        order = np.argsort(number.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(number.ravel(), minlength=len(patterns)))
-        for pattern, rows in zip(patterns, np.split(order, ends[:-1]), strict=True):
-            given = np.flatnonzero(pattern)
-            yield rows, given, self._given(given)
 
-    def _given(self, given: IntArray) -> ConditionalGaussians:
-        """Return the components given some features: kept, since a pattern comes for densities and for moments."""
-        key = given.tobytes()
-        if key not in self._kept:
-            if len(self._kept) == PATTERNS_KEPT:
-                self._kept.clear()
-            self._kept[key] = ConditionalGaussians(self._params, given)
-        return self._kept[key]
+def _kernel_input(frames: FloatArray, observed: BoolArray) -> tuple[Float64Array, BoolArray]:
+    """Return frames and mask as kernels take them."""
+    return np.array(frames, dtype=np.float64, order="C"), np.ascontiguousarray(observed)
 
 
 def completion_of(params: GmmParams) -> Completion:
