@@ -26,7 +26,9 @@ def clusters(n_frames: int, n_components: int, n_features: int) -> tuple[np.ndar
     """Return frames, and a mixture with diagonal covariances that is a fair start for them."""
     rng = np.random.default_rng(0)
     means = 1.5 * rng.standard_normal((n_components, n_features))
-    factors = rng.standard_normal((n_components, n_features, n_features)) / np.sqrt(n_features)
+    factors = np.eye(n_features) + rng.standard_normal((n_components, n_features, n_features)) / (
+        2.0 * np.sqrt(n_features)
+    )
     numbers = rng.integers(n_components, size=n_frames)
     noise = np.einsum("tij,tj->ti", factors[numbers], rng.standard_normal((n_frames, n_features)))
     start = GmmParams(np.full(n_components, 1.0 / n_components), means, np.ones_like(means))
