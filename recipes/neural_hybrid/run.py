@@ -1,6 +1,6 @@
 """A small neural network on MFCCs, GMM-HMMs, and both together, on digits of people who were not heard in training.
 
-    python recipes/neural_hybrid/run.py [--fsdd FOLDER] [--seed N] [--out FOLDER]
+    python recipes/neural_hybrid/run.py [--fsdd FOLDER] [--seed N] [--epochs N] [--out FOLDER]
 
 Without a folder of data it runs on the bundled synthetic voices. What to expect stands in README.md.
 """
@@ -145,6 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fsdd", type=Path, help="folder of the Free Spoken Digit Dataset")
     parser.add_argument("--seed", type=int, default=0, help="of the networks")
+    parser.add_argument("--epochs", type=int, help="of the networks; 2 on FSDD, 30 on the few bundled recordings")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out", help="folder for the picture")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is part of the setting
@@ -154,6 +155,8 @@ def main() -> None:
     else:
         (sample_rate, clips), n_left_out = read_bundled(Path(__file__).parents[2] / "audio_samples"), 2
         settings = dataclasses.replace(settings, epochs=30)  # of so few frames
+    if arguments.epochs:
+        settings = dataclasses.replace(settings, epochs=arguments.epochs)
     out = arguments.out / ("fsdd" if arguments.fsdd else "bundled_voices")
     out.mkdir(parents=True, exist_ok=True)
     evaluate(clips, sample_rate, settings, arguments.seed, n_left_out=n_left_out, out=out)

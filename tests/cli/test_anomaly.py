@@ -6,28 +6,12 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from cli.machine import NAMES, as_json, normal, with_fault
 
 from gmmaudio import load
 from gmmaudio.cli import main
 
-NAMES = ("speed", "load")
 RATE = 16000
-
-
-def normal(n, seed=0):
-    rng = np.random.default_rng(seed)
-    load = rng.normal(size=n)
-    return np.column_stack([load + 0.5 * rng.normal(size=n), load])
-
-
-def as_json(rows):
-    return "".join(json.dumps(dict(zip(NAMES, row, strict=True))) + "\n" for row in rows.tolist())
-
-
-def with_fault(n=200):
-    rows = normal(n, seed=1)
-    rows[120:130, 1] += 12.0
-    return rows
 
 
 @pytest.fixture(scope="module")

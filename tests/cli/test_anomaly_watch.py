@@ -11,32 +11,16 @@ import urllib.request
 
 import numpy as np
 import pytest
+from cli.machine import NAMES, as_json, normal, with_fault
 from numpy.testing import assert_allclose
 
 from gmmaudio import AnomalyDetector, save
 from gmmaudio.anomaly import EventRule, alarm_probability
 
 GMMAUDIO = (sys.executable, "-c", "from gmmaudio.cli import main; main()", "anomaly")
-NAMES = ("speed", "load")
 SUMMATION = 1e-9  # the means over the last samples are summed from another place of their ring
 FUZZ_SEED, FUZZ_LINES = 0, 300
 MINUTE = 60
-
-
-def normal(n, seed=0):
-    rng = np.random.default_rng(seed)
-    load = rng.normal(size=n)
-    return np.column_stack([load + 0.5 * rng.normal(size=n), load])
-
-
-def as_json(rows):
-    return "".join(json.dumps(dict(zip(NAMES, row, strict=True))) + "\n" for row in rows.tolist())
-
-
-def with_fault(n=200):
-    rows = normal(n, seed=1)
-    rows[120:130, 1] += 12.0
-    return rows
 
 
 @pytest.fixture(scope="module")

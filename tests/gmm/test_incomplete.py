@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from gmm.structures import STRUCTURE_NAMES, log_joint, matrices_of, random_mixture
+from gmm.structures import STRUCTURE_NAMES, matrices_of, random_mixture
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -298,8 +298,3 @@ def test_incomplete_files_and_arrays_give_the_same_bits(tmp_path):
 def test_infinity_is_not_missing():
     with pytest.raises(ParameterError, match="infinity"):
         frame_log_likelihoods(random_mixture("full", 0, 3, 2), [[np.nan, np.inf]])
-
-
-def test_densities_of_complete_frames_equal_the_brute_force(make_frames):
-    params, frames = random_mixture("full", 0, 3, 4), make_frames(1, 30, 4)
-    np.testing.assert_allclose(brute_force_log_joint(params, frames), log_joint(params, frames), rtol=RTOL)

@@ -96,6 +96,12 @@ def _random(
     return GmmParams(np.full(n_components, 1.0 / n_components), frames[chosen], np.tile(variance, (n_components, 1)))
 
 
+def _one_component(frames: FloatArray, weights: Float64Array, variance_floor: Float64Array) -> GmmParams:
+    """Return the mixture of one component, no feature below the floor."""
+    mean, variance = single_gaussian(frames, weights)
+    return GmmParams([1.0], mean[np.newaxis], np.maximum(variance, variance_floor)[np.newaxis])
+
+
 def _by_splitting(
     frames: FloatArray,
     weights: Float64Array,
@@ -104,8 +110,8 @@ def _by_splitting(
     random_state: np.random.RandomState,
 ) -> GmmParams:
     """Return a mixture grown from one Gaussian; at most doubled in each round."""
-    mean, variance = single_gaussian(frames, weights)
-    params = GmmParams([1.0], mean[np.newaxis], np.maximum(variance, variance_floor)[np.newaxis])
+    params = _one_component(frames, weights, variance_floor)
+    variance = params.variances[0]
     spread = np.where(variance > variance_floor, variance, np.inf)  # splitting along a constant feature is in vain
     while params.n_components < n_components:
         grown = split_heaviest(params, min(params.n_components, n_components - params.n_components), spread=spread)
@@ -122,8 +128,7 @@ def _greedily(
     random_state: np.random.RandomState,
 ) -> GmmParams:
     """Return a mixture grown from one Gaussian by one component at a time, each where it gains most."""
-    mean, variance = single_gaussian(frames, weights)
-    params = GmmParams([1.0], mean[np.newaxis], np.maximum(variance, variance_floor)[np.newaxis])
+    params = _one_component(frames, weights, variance_floor)
     while params.n_components < n_components:
         grown = insert_component(params, frames, weights, variance_floor=variance_floor, random_state=random_state)
         params = _after_growth(grown, frames, weights, variance_floor)
